@@ -1,0 +1,256 @@
+"""The three curves a GPT needs: softmax, GELU and ReLU, each with its derivative.
+
+Everything in this package comes in pairs.
+The first function of a pair computes a value.
+The second takes the slope of the loss with respect to that value, `grad_output`, and returns the
+slope of the loss with respect to the input.
+What the second function needs from the first stands in its signature: `softmax_backward` takes the
+output of `softmax`, `gelu_backward` takes the input of `gelu`.
+There is no other channel between the two.
+
+Run `python -m literategpt.activations` to see each curve, and each slope checked by nudging.
+"""
+
+import math
+
+import numpy as np
+
+from literategpt.types import Array
+
+__all__ = [
+    "gelu",
+    "gelu_backward",
+    "gelu_tanh",
+    "relu",
+    "relu_backward",
+    "softmax",
+    "softmax_backward",
+]
+
+# Constants are Python floats, because a NumPy float64 scalar would turn float32 arrays into float64.
+_SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
+_CUBIC = 0.044715
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    r"""Turn scores into positive numbers that sum to 1.
+
+    (..., N) -> (..., N)
+
+    $$\mathrm{softmax}(x)_i = \frac{e^{x_i}}{\sum_j e^{x_j}}$$
+
+    The largest score is subtracted first: that changes nothing in the formula and keeps the
+    exponential from overflowing.
+    A score of minus infinity becomes exactly 0, and where every score is minus infinity the result
+    is all zeros: there is nothing to choose from.
+
+    Args:
+        x: Scores, of any shape and floating dtype.
+        axis: The axis along which the result sums to 1.
+
+    Returns:
+        An array of the same shape and dtype.
+
+    Reference:
+        Bridle 1990, "Probabilistic interpretation of feedforward classification network outputs".
+
+    Examples:
+        >>> scores = np.array([2.0, 1.0, 0.0])
+        >>> print(softmax(scores).round(3))
+        [0.665 0.245 0.09 ]
+        >>> print(softmax(scores + 1000).round(3))
+        [0.665 0.245 0.09 ]
+    """
+    largest = np.max(x, axis=axis, keepdims=True)
+    # Leave a row of minus infinities as it is: minus infinity less itself would be NaN.
+    largest = np.where(np.isneginf(largest), 0, largest)
+    exponentials: Array = x - largest
+    np.exp(exponentials, out=exponentials)
+    total = np.sum(exponentials, axis=axis, keepdims=True)
+    exponentials /= np.where(total == 0, 1, total)
+    return exponentials
+
+
+def softmax_backward(grad_output: Array, output: Array, axis: int = -1) -> Array:
+    r"""Carry a gradient back through softmax.
+
+    (..., N), (..., N) -> (..., N)
+
+    $$\frac{\partial L}{\partial x_i} = p_i \left(g_i - \sum_j g_j\, p_j\right)$$
+
+    Raising one score takes probability from all the others, so each slope is compared with the
+    average slope under the probabilities.
+    The result sums to 0: raising every score by the same amount changes nothing.
+
+    Args:
+        grad_output: Slope of the loss with respect to the probabilities, g.
+        output: The probabilities that `softmax` returned, p.
+        axis: The axis that `softmax` was given.
+
+    Returns:
+        Slope of the loss with respect to the scores.
+
+    Examples:
+        >>> p = np.array([1 / 8, 2 / 8, 5 / 8])
+        >>> print(softmax_backward(np.array([8.0, 0.0, 4.0]), p))
+        [ 0.5625 -0.875   0.3125]
+    """
+    average = np.sum(grad_output * output, axis=axis, keepdims=True)
+    grad_input: Array = grad_output - average
+    grad_input *= output
+    return grad_input
+
+
+def gelu_tanh(x: Array) -> Array:
+    r"""Compute the S-shaped part of GELU, which runs from -1 to 1.
+
+    (...) -> (...)
+
+    $$t(x) = \tanh\!\left(\sqrt{2/\pi}\,(x + 0.044715\,x^3)\right)$$
+
+    It is the costly part, and both `gelu` and `gelu_backward` need it.
+    A layer computes it once and hands it to both.
+
+    Args:
+        x: Values, of any shape and floating dtype.
+
+    Returns:
+        An array of the same shape and dtype.
+
+    Examples:
+        >>> print(gelu_tanh(np.array([-1.0, 0.0, 1.0])).round(4))
+        [-0.6824  0.      0.6824]
+    """
+    # Write the cube as products: NumPy's x**3 takes many times as long.
+    inner: Array = x * x
+    inner *= _CUBIC
+    inner += 1.0
+    inner *= x
+    inner *= _SQRT_2_OVER_PI
+    np.tanh(inner, out=inner)
+    return inner
+
+
+def gelu(x: Array, tanh: Array | None = None) -> Array:
+    r"""Let large values pass, hold small ones back, with a smooth bend between.
+
+    (...) -> (...)
+
+    $$\mathrm{gelu}(x) = \tfrac{1}{2}\,x\,(1 + t(x))$$
+
+    By definition GELU is x times the probability that a standard normal number is below x.
+    This is the approximation by a hyperbolic tangent that GPT-2 uses; it is off by at most 0.0005.
+
+    Args:
+        x: Values, of any shape and floating dtype.
+        tanh: What `gelu_tanh(x)` returns, where the caller has it already.
+
+    Returns:
+        An array of the same shape and dtype.
+
+    Reference:
+        Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2.
+
+    Examples:
+        >>> print(gelu(np.array([-3.0, -0.75, 0.0, 1.0, 3.0])).round(3))
+        [-0.004 -0.17   0.     0.841  2.996]
+    """
+    tanh = gelu_tanh(x) if tanh is None else tanh
+    output: Array = tanh + 1.0
+    output *= x
+    output *= 0.5
+    return output
+
+
+def gelu_backward(grad_output: Array, x: Array, tanh: Array | None = None) -> Array:
+    r"""Carry a gradient back through GELU.
+
+    (...), (...) -> (...)
+
+    $$\mathrm{gelu}'(x) = \tfrac{1}{2}(1 + t)
+      + \tfrac{1}{2}\,x\,(1 - t^2)\,\sqrt{2/\pi}\,(1 + 3 \cdot 0.044715\,x^2)$$
+
+    It is the derivative of the tanh form itself, not of the definition it approximates.
+
+    Args:
+        grad_output: Slope of the loss with respect to `gelu(x)`.
+        x: The values that `gelu` was given.
+        tanh: What `gelu_tanh(x)` returns, where the caller has it already.
+
+    Returns:
+        Slope of the loss with respect to x.
+
+    Examples:
+        >>> x, step = np.array([-1.0, 0.0, 2.0]), 1e-5
+        >>> print(gelu_backward(np.ones(3), x).round(6))
+        [-0.082964  0.5       1.086099]
+        >>> print(((gelu(x + step) - gelu(x - step)) / (2 * step)).round(6))
+        [-0.082964  0.5       1.086099]
+    """
+    tanh = gelu_tanh(x) if tanh is None else tanh
+    # inner = sqrt(2/pi) * (x + 0.044715 x^3)
+    slope: Array = x * x
+    slope *= 3.0 * _CUBIC * _SQRT_2_OVER_PI
+    slope += _SQRT_2_OVER_PI
+    # tanh(inner): its slope is 1 - tanh^2
+    slope *= 1.0 - tanh * tanh
+    # 0.5 * x * (1 + tanh): the product rule gives two terms
+    slope *= x
+    slope += tanh
+    slope += 1.0
+    slope *= 0.5
+    slope *= grad_output
+    return slope
+
+
+def relu(x: Array) -> Array:
+    r"""Let positive values pass and set the others to 0.
+
+    (...) -> (...)
+
+    $$\mathrm{relu}(x) = \max(x, 0)$$
+
+    Args:
+        x: Values, of any shape and floating dtype.
+
+    Returns:
+        An array of the same shape and dtype.
+
+    Reference:
+        Nair and Hinton 2010, "Rectified linear units improve restricted Boltzmann machines".
+
+    Examples:
+        >>> print(relu(np.array([-2.0, 0.0, 3.0])))
+        [0. 0. 3.]
+    """
+    output: Array = np.maximum(x, 0)
+    return output
+
+
+def relu_backward(grad_output: Array, x: Array) -> Array:
+    r"""Carry a gradient back through ReLU.
+
+    (...), (...) -> (...)
+
+    The slope is 1 where x is positive and 0 elsewhere.
+    At 0 itself the curve has a corner; 0 is chosen there, as usual.
+
+    Args:
+        grad_output: Slope of the loss with respect to `relu(x)`.
+        x: The values that `relu` was given.
+
+    Returns:
+        Slope of the loss with respect to x.
+
+    Examples:
+        >>> print(relu_backward(np.array([5.0, 5.0, 5.0]), np.array([-2.0, 0.0, 3.0])))
+        [0. 0. 5.]
+    """
+    grad_input: Array = grad_output * (x > 0)
+    return grad_input
+
+
+if __name__ == "__main__":
+    from literategpt.demos.activations import main
+
+    main()

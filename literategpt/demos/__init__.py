@@ -1,0 +1,1 @@
+"""One narrated demo a module; `python -m literategpt.attention` runs `demos.attention`."""
