@@ -27,9 +27,25 @@ __all__ = [
     "softmax_backward",
 ]
 
-# Constants are Python floats, because a NumPy float64 scalar would turn float32 arrays into float64.
+# Constants are Python floats: a NumPy float64 scalar would turn float32 arrays into float64.
 _SQRT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 _CUBIC = 0.044715
+
+
+def check_floating(x: Array) -> None:
+    """Refuse integers: the results are fractions, and an integer array has no room for them.
+
+    Raises:
+        ValueError: The dtype, as given.
+
+    Examples:
+        >>> check_floating(np.array([1, 2], dtype="int64"))
+        Traceback (most recent call last):
+            ...
+        ValueError: expected an array of floating-point numbers, got int64
+    """
+    if not np.issubdtype(x.dtype, np.floating):
+        raise ValueError(f"expected an array of floating-point numbers, got {x.dtype}")
 
 
 def softmax(x: Array, axis: int = -1) -> Array:
@@ -61,6 +77,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
         >>> print(softmax(scores + 1000).round(3))
         [0.665 0.245 0.09 ]
     """
+    check_floating(x)
     largest = np.max(x, axis=axis, keepdims=True)
     # Leave a row of minus infinities as it is: minus infinity less itself would be NaN.
     largest = np.where(np.isneginf(largest), 0, largest)
@@ -121,8 +138,9 @@ def gelu_tanh(x: Array) -> Array:
         >>> print(gelu_tanh(np.array([-1.0, 0.0, 1.0])).round(4))
         [-0.6824  0.      0.6824]
     """
+    check_floating(x)
     # Write the cube as products: NumPy's x**3 takes many times as long.
-    inner: Array = x * x
+    inner: Array = np.asarray(x * x)
     inner *= _CUBIC
     inner += 1.0
     inner *= x

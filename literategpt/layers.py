@@ -1,4 +1,4 @@
-"""The layers a transformer is built from: Linear, LayerNorm, Embedding, PositionalEncoding, Dropout.
+"""The layers of a transformer: Linear, LayerNorm, Embedding, PositionalEncoding, Dropout.
 
 A layer owns arrays, its parameters, and offers two methods.
 
@@ -84,6 +84,12 @@ class Module:
         self.frozen_names = frozenset(self.parameter_names)
         for _, child in self.children():
             child.freeze()
+
+    def unfreeze(self) -> None:
+        """Put every array of this module and of those inside it back into training."""
+        self.frozen_names = frozenset()
+        for _, child in self.children():
+            child.unfreeze()
 
     def trains(self, name: str) -> bool:
         """Tell whether this module's own array of that name exists and is not frozen."""
@@ -172,7 +178,7 @@ class Linear(Module):
          [ 2. 20.]]
     """
 
-    parameter_names = ("weight", "bias")
+    parameter_names: tuple[str, ...] = ("weight", "bias")
 
     def __init__(
         self,

@@ -254,9 +254,7 @@ class GPTModel(Module):
         grad, _ = self.dropout.backward(grad, saved.dropout)
         return add_gradients(gradients, self.embed_backward(grad, saved))
 
-    def unembed_backward(
-        self, grad_logits: Array, saved: LinearSaved
-    ) -> tuple[Array, Gradients]:
+    def unembed_backward(self, grad_logits: Array, saved: LinearSaved) -> tuple[Array, Gradients]:
         """Carry a gradient back through the head; a tied head's gradient is the embedding's."""
         if not self.config.tie_weights:
             grad_hidden, gradients_head = self.head.backward(grad_logits, saved)
@@ -437,9 +435,7 @@ class GPTModel(Module):
             (1, 8)
         """
         new = list(
-            self.stream(
-                tokens, max_new_tokens, temperature, top_k, top_p, eos_id, rng, use_cache
-            )
+            self.stream(tokens, max_new_tokens, temperature, top_k, top_p, eos_id, rng, use_cache)
         )
         return np.concatenate([tokens, *(token[:, None] for token in new)], axis=1)
 

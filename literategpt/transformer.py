@@ -150,7 +150,9 @@ class TransformerBlock(Module):
         self.attention_norm = LayerNorm(embedding_dim, dtype=dtype)
         self.attention = MultiHeadAttention(embedding_dim, num_heads, rng=rng, dtype=dtype)
         self.feed_forward_norm = LayerNorm(embedding_dim, dtype=dtype)
-        self.feed_forward = FeedForwardNetwork(embedding_dim, feed_forward_dim, rng=rng, dtype=dtype)
+        self.feed_forward = FeedForwardNetwork(
+            embedding_dim, feed_forward_dim, rng=rng, dtype=dtype
+        )
         self.dropout = Dropout(dropout)
 
     def forward(

@@ -1,0 +1,17 @@
+// What the style sheets cannot do: open every fold on paper, and let the keyboard scroll wide code.
+"use strict";
+
+let opened = [];
+
+window.addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("details:not([open])")];
+  for (const fold of opened) fold.open = true;
+});
+
+window.addEventListener("afterprint", () => {
+  for (const fold of opened) fold.open = false;
+});
+
+for (const table of document.querySelectorAll(".md-typeset__scrollwrap")) {
+  if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
+}

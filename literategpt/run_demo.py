@@ -1,0 +1,130 @@
+"""Let a model write: `python -m literategpt.run_demo --prompt "The king"`.
+
+It uses the newest checkpoint in `checkpoints/`, or, if there is none, the model that comes with the
+package.
+`--checkpoint FILE` takes another, after any training; `--adapter FILE` puts a LoRA adapter on it.
+"""
+
+import os
+
+# One token at a time is too little work to share between threads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from literategpt.lora import load_adapter
+from literategpt.model import GPTModel
+from literategpt.pretrained import load_pretrained
+from literategpt.runs import positive
+from literategpt.tokenizer import BPETokenizer
+from literategpt.utils import load_checkpoint
+
+
+def newest_checkpoint(directory: Path) -> Path | None:
+    """Find the checkpoint that was written last, if there is one."""
+    files = sorted(directory.glob("*.npz"), key=lambda path: path.stat().st_mtime)
+    return files[-1] if files else None
+
+
+def load_model(checkpoint: Path | None, adapter: Path | None) -> tuple[GPTModel, BPETokenizer, str]:
+    """Load what was asked for, or the newest, or what is shipped; say which it was."""
+    path = checkpoint or newest_checkpoint(Path("checkpoints"))
+    if path is None:
+        model, tokenizer = load_pretrained()
+    else:
+        model, tokenizer = load_checkpoint(path)[:2]
+    if adapter is not None:
+        load_adapter(adapter, model)
+    return model, tokenizer, str(path) if path else "the model that comes with the package"
+
+
+def stream_text(tokenizer: BPETokenizer, prompt: list[int], new: Iterator[int]) -> Iterator[str]:
+    """Turn tokens into text piece by piece; a character cut in two waits for its other half."""
+    ids, shown = list(prompt), tokenizer.decode(prompt)
+    yield shown
+    for token in new:
+        ids.append(token)
+        text = tokenizer.decode(ids)
+        if not text.endswith("\ufffd"):
+            yield text[len(shown) :]
+            shown = text
+    yield tokenizer.decode(ids)[len(shown) :]
+
+
+def encode_prompt(tokenizer: BPETokenizer, prompt: str) -> list[int]:
+    """Turn the prompt into tokens, and say so if some of it is unknown.
+
+    Raises:
+        ValueError: The prompt is empty.
+    """
+    ids = tokenizer.encode(prompt)
+    if not ids:
+        raise ValueError("expected a prompt of at least one character, got none")
+    unknown = ids.count(tokenizer.unk_id) if tokenizer.unk_id is not None else 0
+    if unknown:
+        print(f"{unknown} character(s) of the prompt are unknown to this model", file=sys.stderr)
+    return ids
+
+
+def parse(command_line: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m literategpt.run_demo",
+        description="Let a trained model write on from a prompt.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--checkpoint", type=Path, help="model to use; the newest in checkpoints/ unless given")
+    add("--adapter", type=Path, help="LoRA adapter to put on it")
+    add("--prompt", default="The king", help="start of the text")
+    add("--tokens", type=positive, default=200, help="tokens to write")
+    add("--temperature", type=float, default=0.8, help="0 always takes the likeliest token")
+    add("--top-k", type=positive, help="draw from so many of the likeliest tokens")
+    add("--top-p", type=float, default=0.95, help="draw from the fewest tokens of this probability")
+    add("--seed", type=int, help="write the same text each time")
+    return parser.parse_args(command_line)
+
+
+def write(arguments: argparse.Namespace) -> None:
+    """Load, write, and say how fast it was."""
+    model, tokenizer, source = load_model(arguments.checkpoint, arguments.adapter)
+    prompt = encode_prompt(tokenizer, arguments.prompt)
+    print(f"[{source}, {model.num_parameters():,} parameters]\n", file=sys.stderr)
+    start = time.perf_counter()
+    stream = model.stream(
+        np.array([prompt]),
+        arguments.tokens,
+        temperature=arguments.temperature,
+        top_k=arguments.top_k,
+        top_p=arguments.top_p,
+        eos_id=tokenizer.eos_id,
+        rng=np.random.default_rng(arguments.seed),
+    )
+    for piece in stream_text(tokenizer, prompt, (int(token[0]) for token in stream)):
+        print(piece, end="", flush=True)
+    speed = arguments.tokens / (time.perf_counter() - start)
+    print(flush=True)
+    print(f"\n[up to {arguments.tokens} tokens, {speed:,.0f} a second]", file=sys.stderr)
+
+
+def main(command_line: list[str] | None = None) -> int:
+    """Write, and return 0 if all went well."""
+    arguments = parse(command_line)
+    try:
+        write(arguments)
+    except (OSError, ValueError) as error:
+        print(f"run_demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

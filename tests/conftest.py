@@ -1,0 +1,37 @@
+"""Plant a classic bug for a whole run: `python -m pytest --plant NAME tests/`, and see it red."""
+
+import contextlib
+
+import bugs
+import numpy as np
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option."""
+    parser.addoption("--plant", metavar="BUG", help="run the tests with a bug of tests/bugs.py")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Plant the bug for the whole run."""
+    name = config.getoption("--plant")
+    if name is None:
+        return
+    if name not in bugs.CATALOGUE:
+        raise pytest.UsageError(f"expected one of {', '.join(bugs.CATALOGUE)}, got {name}")
+    # Plant before the test modules are imported, so that they import the bug too.
+    stack = contextlib.ExitStack()
+    stack.enter_context(bugs.planted(name))
+    config.add_cleanup(stack.close)
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say at the top what is planted."""
+    name = config.getoption("--plant")
+    return name and f"planted: {name}: {bugs.CATALOGUE[name].description}"
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(0)
