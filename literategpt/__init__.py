@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "activations": (
-        "gelu", "gelu_backward", "gelu_tanh", "relu", "relu_backward", "softmax",
+        "gelu", "gelu_backward", "gelu_gate", "relu", "relu_backward", "softmax",
         "softmax_backward",
     ),
     "layers": ("Dropout", "Embedding", "LayerNorm", "Linear", "Module", "PositionalEncoding"),

@@ -20,7 +20,7 @@ from literategpt.types import Array
 __all__ = [
     "gelu",
     "gelu_backward",
-    "gelu_tanh",
+    "gelu_gate",
     "relu",
     "relu_backward",
     "softmax",
@@ -46,6 +46,21 @@ def check_floating(x: Array) -> None:
     """
     if not np.issubdtype(x.dtype, np.floating):
         raise ValueError(f"expected an array of floating-point numbers, got {x.dtype}")
+
+
+def sum_of_products(first: Array, second: Array, axis: int = -1) -> Array:
+    """Multiply two arrays of one shape and add along an axis, which stays, with length 1.
+
+    (..., N), (..., N) -> (..., 1)
+
+    Unlike `np.sum(first * second, ...)` it makes no array for the products.
+
+    Examples:
+        >>> print(sum_of_products(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 1.0, 10.0]])))
+        [[33.]]
+    """
+    sums = np.vecdot(np.moveaxis(first, axis, -1), np.moveaxis(second, axis, -1))
+    return np.expand_dims(sums, axis)
 
 
 def softmax(x: Array, axis: int = -1) -> Array:
@@ -112,21 +127,23 @@ def softmax_backward(grad_output: Array, output: Array, axis: int = -1) -> Array
         >>> print(softmax_backward(np.array([8.0, 0.0, 4.0]), p))
         [ 0.5625 -0.875   0.3125]
     """
-    average = np.sum(grad_output * output, axis=axis, keepdims=True)
+    average = sum_of_products(grad_output, output, axis)
     grad_input: Array = grad_output - average
     grad_input *= output
     return grad_input
 
 
-def gelu_tanh(x: Array) -> Array:
-    r"""Compute the S-shaped part of GELU, which runs from -1 to 1.
+def gelu_gate(x: Array) -> Array:
+    r"""Compute the share of x that GELU lets pass, between 0 and 1.
 
     (...) -> (...)
 
-    $$t(x) = \tanh\!\left(\sqrt{2/\pi}\,(x + 0.044715\,x^3)\right)$$
+    $$g(x) = \tfrac{1}{2}\left(1 + \tanh\!\left(\sqrt{2/\pi}\,(x + 0.044715\,x^3)\right)\right)$$
 
-    It is the costly part, and both `gelu` and `gelu_backward` need it.
-    A layer computes it once and hands it to both.
+    By definition the share is the probability that a standard normal number is below x; this is
+    GPT-2's approximation of it by a hyperbolic tangent.
+    It is the costly part, and both `gelu` and `gelu_backward` need it: a layer computes it once and
+    hands it to both.
 
     Args:
         x: Values, of any shape and floating dtype.
@@ -134,34 +151,39 @@ def gelu_tanh(x: Array) -> Array:
     Returns:
         An array of the same shape and dtype.
 
+    Reference:
+        Hendrycks and Gimpel 2016, arXiv:1606.08415, section 2.
+
     Examples:
-        >>> print(gelu_tanh(np.array([-1.0, 0.0, 1.0])).round(4))
-        [-0.6824  0.      0.6824]
+        >>> print(gelu_gate(np.array([-1.0, 0.0, 1.0])).round(4))
+        [0.1588 0.5    0.8412]
     """
     check_floating(x)
-    # Write the cube as products: NumPy's x**3 takes many times as long.
+    # inner = sqrt(2/pi) * (x + 0.044715 x^3), as products: x**3 takes NumPy many times as long
     inner: Array = np.asarray(x * x)
-    inner *= _CUBIC
-    inner += 1.0
+    inner *= _CUBIC * _SQRT_2_OVER_PI
+    inner += _SQRT_2_OVER_PI
     inner *= x
-    inner *= _SQRT_2_OVER_PI
-    np.tanh(inner, out=inner)
-    return inner
+    # gate = 0.5 * (1 + tanh(inner)), made in the same array
+    gate = np.tanh(inner, out=inner)
+    gate += 1.0
+    gate *= 0.5
+    return gate
 
 
-def gelu(x: Array, tanh: Array | None = None) -> Array:
+def gelu(x: Array, gate: Array | None = None) -> Array:
     r"""Let large values pass, hold small ones back, with a smooth bend between.
 
     (...) -> (...)
 
-    $$\mathrm{gelu}(x) = \tfrac{1}{2}\,x\,(1 + t(x))$$
+    $$\mathrm{gelu}(x) = x\,g(x)$$
 
-    By definition GELU is x times the probability that a standard normal number is below x.
-    This is the approximation by a hyperbolic tangent that GPT-2 uses; it is off by at most 0.0005.
+    The gate g is the tanh form of GPT-2; with it, GELU is off by at most 0.0005 from its definition
+    by the normal distribution.
 
     Args:
         x: Values, of any shape and floating dtype.
-        tanh: What `gelu_tanh(x)` returns, where the caller has it already.
+        gate: What `gelu_gate(x)` returns, where the caller has it already.
 
     Returns:
         An array of the same shape and dtype.
@@ -173,27 +195,24 @@ def gelu(x: Array, tanh: Array | None = None) -> Array:
         >>> print(gelu(np.array([-3.0, -0.75, 0.0, 1.0, 3.0])).round(3))
         [-0.004 -0.17   0.     0.841  2.996]
     """
-    tanh = gelu_tanh(x) if tanh is None else tanh
-    output: Array = tanh + 1.0
-    output *= x
-    output *= 0.5
+    output: Array = x * (gelu_gate(x) if gate is None else gate)
     return output
 
 
-def gelu_backward(grad_output: Array, x: Array, tanh: Array | None = None) -> Array:
+def gelu_backward(grad_output: Array, x: Array, gate: Array | None = None) -> Array:
     r"""Carry a gradient back through GELU.
 
     (...), (...) -> (...)
 
-    $$\mathrm{gelu}'(x) = \tfrac{1}{2}(1 + t)
-      + \tfrac{1}{2}\,x\,(1 - t^2)\,\sqrt{2/\pi}\,(1 + 3 \cdot 0.044715\,x^2)$$
+    $$\mathrm{gelu}'(x) = g + x\,g', \qquad
+      g' = 2\,g\,(1 - g)\,\sqrt{2/\pi}\,(1 + 3 \cdot 0.044715\,x^2)$$
 
     It is the derivative of the tanh form itself, not of the definition it approximates.
 
     Args:
         grad_output: Slope of the loss with respect to `gelu(x)`.
         x: The values that `gelu` was given.
-        tanh: What `gelu_tanh(x)` returns, where the caller has it already.
+        gate: What `gelu_gate(x)` returns, where the caller has it already.
 
     Returns:
         Slope of the loss with respect to x.
@@ -205,18 +224,15 @@ def gelu_backward(grad_output: Array, x: Array, tanh: Array | None = None) -> Ar
         >>> print(((gelu(x + step) - gelu(x - step)) / (2 * step)).round(6))
         [-0.082964  0.5       1.086099]
     """
-    tanh = gelu_tanh(x) if tanh is None else tanh
-    # inner = sqrt(2/pi) * (x + 0.044715 x^3)
-    slope: Array = x * x
-    slope *= 3.0 * _CUBIC * _SQRT_2_OVER_PI
-    slope += _SQRT_2_OVER_PI
-    # tanh(inner): its slope is 1 - tanh^2
-    slope *= 1.0 - tanh * tanh
-    # 0.5 * x * (1 + tanh): the product rule gives two terms
+    gate = gelu_gate(x) if gate is None else gate
+    # output = x * gate: the product rule gives gate * (1 + x * gate' / gate)
+    slope: Array = np.asarray(x * x)
+    slope *= 6.0 * _CUBIC * _SQRT_2_OVER_PI
+    slope += 2.0 * _SQRT_2_OVER_PI
+    slope *= 1.0 - gate
     slope *= x
-    slope += tanh
     slope += 1.0
-    slope *= 0.5
+    slope *= gate
     slope *= grad_output
     return slope
 

@@ -129,9 +129,9 @@ def gradient_error(analytic: Array, numerical: Array) -> float:
         raise ValueError(
             f"expected gradients of one shape, got {analytic.shape} and {numerical.shape}"
         )
-    size = max(float(np.max(np.abs(analytic))), float(np.max(np.abs(numerical))))
-    if not np.isfinite(size):
+    if not (np.isfinite(analytic).all() and np.isfinite(numerical).all()):
         return float("inf")
+    size = max(float(np.max(np.abs(analytic))), float(np.max(np.abs(numerical))))
     if size < ZERO:
         return 0.0
     return float(np.max(np.abs(analytic - numerical))) / size

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from literategpt.activations import sum_of_products
 from literategpt.types import Array, Gradients
 
 __all__ = ["Dropout", "Embedding", "LayerNorm", "Linear", "Module", "PositionalEncoding"]
@@ -280,7 +281,7 @@ class LayerNorm(Module):
 
     def __init__(self, embedding_dim: int, eps: float = 1e-5, *, dtype: str = "float32") -> None:
         check_positive(embedding_dim=embedding_dim)
-        self.eps = eps
+        self.eps = float(eps)
         self.weight = np.ones(embedding_dim, dtype)
         self.bias = np.zeros(embedding_dim, dtype)
 
@@ -289,9 +290,10 @@ class LayerNorm(Module):
     ) -> tuple[Array, LayerNormSaved]:
         """Normalize each vector, then multiply by the weight and add the bias."""
         check_last_dimension(x, len(self.weight), "LayerNorm")
+        size = x.shape[-1]
         normalized: Array = x - np.mean(x, axis=-1, keepdims=True)
         # Take the variance of the centred values: E[x²] - E[x]² would lose digits.
-        variance = np.vecdot(normalized, normalized)[..., None] / x.shape[-1]
+        variance = sum_of_products(normalized, normalized) / size
         inverse_std = 1.0 / np.sqrt(variance + self.eps)
         normalized *= inverse_std
         output: Array = normalized * self.weight
@@ -323,7 +325,7 @@ class LayerNorm(Module):
         grad_normalized = grad_output * self.weight
         # normalized = (x - mean) * inverse_std, where mean and inverse_std depend on x
         along_shift = np.mean(grad_normalized, axis=-1, keepdims=True)
-        along_stretch = np.vecdot(grad_normalized, normalized)[..., None] / size
+        along_stretch = sum_of_products(grad_normalized, normalized) / size
         grad_input: Array = grad_normalized - along_shift
         grad_input -= normalized * along_stretch
         grad_input *= inverse_std
@@ -483,7 +485,7 @@ class PositionalEncoding(Module):
         check_positive(max_sequence_length=max_sequence_length, embedding_dim=embedding_dim)
         if embedding_dim % 2:
             raise ValueError(f"expected an even embedding_dim, got {embedding_dim}")
-        self.scale = scale
+        self.scale = float(scale)
         self.table = sinusoid_table(max_sequence_length, embedding_dim).astype(dtype)
 
     def forward(
@@ -547,7 +549,7 @@ class Dropout(Module):
     def __init__(self, rate: float) -> None:
         if not 0.0 <= rate < 1.0:
             raise ValueError(f"expected a dropout rate in [0, 1), got {rate}")
-        self.rate = rate
+        self.rate = float(rate)
 
     def forward(
         self, x: Array, *, rng: np.random.Generator | None = None

@@ -82,7 +82,7 @@ class LoRALinear(Linear):
         in_features, out_features = self.weight.shape
         self.lora_a = draw_weights(rng, (in_features, rank), self.weight.dtype.name)
         self.lora_b = np.zeros((rank, out_features), self.weight.dtype)
-        self.alpha = alpha
+        self.alpha = float(alpha)
         self.base: Array | None = None
 
     @property

@@ -8,6 +8,7 @@ Run `python -m literategpt.model` to build one and count its parameters.
 """
 
 import math
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
@@ -102,6 +103,9 @@ class GPTConfig:
             raise ValueError(f"expected an even embedding_dim, got {self.embedding_dim}")
         if not math.isfinite(self.position_scale):
             raise ValueError(f"expected a finite position_scale, got {self.position_scale}")
+        # A NumPy float64 scalar would turn float32 arrays into float64.
+        object.__setattr__(self, "position_scale", float(self.position_scale))
+        object.__setattr__(self, "dropout", float(self.dropout))
         if self.dtype not in ("float32", "float64"):
             raise ValueError(f'expected dtype "float32" or "float64", got {self.dtype!r}')
 
@@ -206,7 +210,7 @@ class GPTModel(Module):
         Raises:
             ValueError: The tokens are not (B, T) ids of the vocabulary, or too many.
         """
-        self.check_tokens(tokens)
+        tokens = self.check_tokens(tokens)
         x, positions_saved = self.embed(tokens)
         x, dropout_saved = self.dropout.forward(x, rng=rng)
         blocks_saved = []
@@ -222,7 +226,7 @@ class GPTModel(Module):
 
     def __call__(self, tokens: Array) -> Array:
         """Evaluate, (B, T) -> (B, T, V), letting go of each block's saved values at once."""
-        self.check_tokens(tokens)
+        tokens = self.check_tokens(tokens)
         x, _ = self.embed(tokens)
         for block in self.blocks:
             x = block(x)
@@ -279,18 +283,23 @@ class GPTModel(Module):
             gradients |= prefixed("position_embedding", gradients_positions)
         return gradients
 
-    def check_tokens(self, tokens: Array) -> None:
+    def check_tokens(self, tokens: Array, longest: int | None = None) -> Array:
         """Refuse what is not (B, T) token ids within the vocabulary and the context.
+
+        Returns:
+            The tokens as an array; lists of lists are taken too.
 
         Raises:
             ValueError: The shape, the dtype, the length or an id, as given.
         """
+        tokens = np.asarray(tokens)
         if tokens.ndim != 2 or tokens.size == 0:
             raise ValueError(f"expected tokens of shape (B, T), neither 0, got {tokens.shape}")
         check_token_ids(tokens, self.config.vocabulary_size)
-        longest = self.config.max_sequence_length
+        longest = self.config.max_sequence_length if longest is None else longest
         if tokens.shape[1] > longest:
             raise ValueError(f"expected at most {longest} tokens, got {tokens.shape[1]}")
+        return tokens
 
     def create_cache(self, batch_size: int) -> KVCache:
         """Make an empty cache for `extend`, with room for the longest context."""
@@ -315,7 +324,7 @@ class GPTModel(Module):
         Raises:
             ValueError: The tokens do not fit the model or the cache; the cache is unchanged then.
         """
-        self.check_tokens(tokens)
+        tokens = self.check_tokens(tokens)
         start, count = cache.length, tokens.shape[1]
         if len(tokens) != cache.keys.shape[1]:
             raise ValueError(
@@ -347,7 +356,7 @@ class GPTModel(Module):
         Yields:
             Token ids, (B,).
         """
-        self.check_prompt(tokens, max_new_tokens, temperature, top_k, top_p, eos_id)
+        tokens = self.check_prompt(tokens, max_new_tokens, temperature, top_k, top_p, eos_id)
         rng = np.random.default_rng() if rng is None else rng
         return self._stream(
             tokens, max_new_tokens, temperature, top_k, top_p, eos_id, rng, use_cache
@@ -434,10 +443,10 @@ class GPTModel(Module):
             >>> model.generate(prompt, 5, temperature=0).shape
             (1, 8)
         """
-        new = list(
-            self.stream(tokens, max_new_tokens, temperature, top_k, top_p, eos_id, rng, use_cache)
+        stream = self.stream(
+            tokens, max_new_tokens, temperature, top_k, top_p, eos_id, rng, use_cache
         )
-        return np.concatenate([tokens, *(token[:, None] for token in new)], axis=1)
+        return np.concatenate([np.asarray(tokens), *(token[:, None] for token in stream)], axis=1)
 
     def check_prompt(
         self,
@@ -447,21 +456,26 @@ class GPTModel(Module):
         top_k: int | None,
         top_p: float | None,
         eos_id: int | None,
-    ) -> None:
+    ) -> Array:
         """Refuse bad arguments of `generate` before the first token is computed.
+
+        Returns:
+            The prompt as an array.
 
         Raises:
             ValueError: The first argument that is out of its range.
         """
-        self.check_tokens(tokens[:, -self.config.max_sequence_length :])
-        check_token_ids(tokens, self.config.vocabulary_size)
-        if isinstance(max_new_tokens, bool) or max_new_tokens < 0:
-            raise ValueError(f"expected max_new_tokens of 0 or more, got {max_new_tokens!r}")
+        tokens = self.check_tokens(tokens, longest=sys.maxsize)
+        if isinstance(max_new_tokens, bool) or not isinstance(max_new_tokens, int | np.integer):
+            raise ValueError(f"expected max_new_tokens to be an integer, got {max_new_tokens!r}")
+        if max_new_tokens < 0:
+            raise ValueError(f"expected max_new_tokens of 0 or more, got {max_new_tokens}")
         if eos_id is not None:
             check_token_ids(np.asarray(eos_id), self.config.vocabulary_size)
         # Try the settings on one harmless row.
         row = np.zeros((1, self.config.vocabulary_size), self.config.dtype)
-        choose_token(row, temperature, top_k, top_p, np.random.default_rng(0))
+        filter_logits(row, temperature, top_k, top_p)
+        return tokens
 
 
 def add_gradients(first: Gradients, second: Gradients) -> Gradients:
@@ -476,6 +490,18 @@ def add_gradients(first: Gradients, second: Gradients) -> Gradients:
     return first | second | {name: first[name] + second[name] for name in both}
 
 
+def filter_logits(
+    logits: Array, temperature: float, top_k: int | None, top_p: float | None
+) -> Array:
+    """Apply the settings in their order: temperature, top-k, top-p, (B, V) -> (B, V)."""
+    logits = apply_temperature(logits, temperature)
+    if top_k is not None:
+        logits = top_k_filter(logits, top_k)
+    if top_p is not None:
+        logits = top_p_filter(logits, top_p)
+    return logits
+
+
 def choose_token(
     logits: Array,
     temperature: float,
@@ -483,16 +509,11 @@ def choose_token(
     top_p: float | None,
     rng: np.random.Generator,
 ) -> Array:
-    """Apply the settings in their order and draw, (B, V) -> (B,)."""
+    """Apply the settings and draw; at temperature 0 take the likeliest, (B, V) -> (B,)."""
     if temperature == 0.0:
         likeliest: Array = np.argmax(logits, axis=-1)
         return likeliest
-    logits = apply_temperature(logits, temperature)
-    if top_k is not None:
-        logits = top_k_filter(logits, top_k)
-    if top_p is not None:
-        logits = top_p_filter(logits, top_p)
-    return sample(logits, rng)
+    return sample(filter_logits(logits, temperature, top_k, top_p), rng)
 
 
 def cross_entropy_loss(
@@ -540,14 +561,15 @@ def cross_entropy_loss(
     exponentials: Array = scores - np.max(scores, axis=-1, keepdims=True)
     target_scores = exponentials[rows, places]
     np.exp(exponentials, out=exponentials)
-    sums = np.sum(exponentials, axis=-1)
-    surprises = np.where(counted, np.log(sums) - target_scores, 0)
+    # A product with ones adds up long rows faster than np.sum.
+    sums = exponentials @ np.ones(exponentials.shape[-1], logits.dtype)
+    surprises: Array = np.where(counted, np.log(sums) - target_scores, 0)
     if not counted.any():
         return 0.0, np.zeros_like(logits)
     # grad = (p - one_hot(target)) / N, made in the array that holds the exponentials
-    factors = counted / total
-    exponentials *= (factors / sums).astype(logits.dtype)[:, None]
-    exponentials[rows, places] -= factors.astype(logits.dtype)
+    factors = counted.astype(logits.dtype) / total
+    exponentials *= (factors / sums)[:, None]
+    exponentials[rows, places] -= factors
     return float(np.sum(surprises)) / total, exponentials.reshape(logits.shape)
 
 

@@ -54,13 +54,14 @@ def cosine_schedule(
     if not 0.0 <= minimum <= peak or not math.isfinite(peak):
         raise ValueError(f"expected 0 <= minimum <= peak, got {minimum} and {peak}")
     if step < warmup_steps:
-        return peak * (step + 1) / warmup_steps
+        return peak * ((step + 1) / warmup_steps)
     peak_step = max(warmup_steps - 1, 0)
     last_step = total_steps - 1
     if last_step <= peak_step:
         return peak if step <= last_step else minimum
     progress = min((step - peak_step) / (last_step - peak_step), 1.0)
-    return minimum + (peak - minimum) * 0.5 * (1.0 + math.cos(math.pi * progress))
+    share = 0.5 * (1.0 + math.cos(math.pi * progress))
+    return share * peak + (1.0 - share) * minimum
 
 
 def clip_gradients(gradients: Gradients, max_norm: float) -> float:
@@ -93,7 +94,7 @@ def clip_gradients(gradients: Gradients, max_norm: float) -> float:
     """
     if not max_norm > 0:
         raise ValueError(f"expected max_norm above 0, got {max_norm}")
-    norms = {name: float(np.linalg.norm(gradient)) for name, gradient in gradients.items()}
+    norms = {name: euclidean_norm(gradient) for name, gradient in gradients.items()}
     norm = math.hypot(*norms.values())
     if not math.isfinite(norm):
         name = next(name for name, value in norms.items() if not math.isfinite(value))
@@ -101,6 +102,22 @@ def clip_gradients(gradients: Gradients, max_norm: float) -> float:
     if norm > max_norm:
         for gradient in gradients.values():
             gradient *= max_norm / norm
+    return norm
+
+
+def euclidean_norm(array: Array) -> float:
+    """Return the length of an array as one long vector; infinite or NaN only if a number is.
+
+    Examples:
+        >>> round(euclidean_norm(np.array([3e25, 4e25], "float32")) / 1e25, 3)
+        5.0
+    """
+    with np.errstate(over="ignore"):
+        norm = float(np.linalg.norm(array))
+    if not math.isfinite(norm) and np.isfinite(array).all():
+        # Only the squares are too large: measure in units of the largest number.
+        largest = float(np.max(np.abs(array)))
+        norm = largest * float(np.linalg.norm(array / largest))
     return norm
 
 
@@ -147,16 +164,16 @@ class AdamW:
     ) -> None:
         if not all(0.0 <= beta < 1.0 for beta in betas):
             raise ValueError(f"expected betas in [0, 1), got {betas}")
-        for name, value in (
-            ("learning_rate", learning_rate), ("eps", eps), ("weight_decay", weight_decay),
-        ):  # fmt: skip
-            if not (0.0 <= value < math.inf):
-                raise ValueError(f"expected a finite {name} of 0 or above, got {value}")
+        check_rate("learning_rate", learning_rate)
+        check_rate("weight_decay", weight_decay)
+        if not 0.0 < eps < math.inf:
+            raise ValueError(f"expected a finite eps above 0, got {eps}")
         self.parameters = parameters
-        self.learning_rate = learning_rate
-        self.betas = betas
-        self.eps = eps
-        self.weight_decay = weight_decay
+        # Python floats: a NumPy float64 scalar would turn float32 arrays into float64.
+        self.learning_rate = float(learning_rate)
+        self.betas = (float(betas[0]), float(betas[1]))
+        self.eps = float(eps)
+        self.weight_decay = float(weight_decay)
         self.step_count = 0
         self.first_moment = {name: np.zeros_like(p) for name, p in parameters.items()}
         self.second_moment = {name: np.zeros_like(p) for name, p in parameters.items()}
@@ -169,10 +186,12 @@ class AdamW:
             learning_rate: The rate of this step; the constructor's unless given.
 
         Raises:
-            ValueError: Names or shapes are not those of the parameters; nothing is changed then.
+            ValueError: Names or shapes are not those of the parameters, or the rate is negative or
+                not finite; nothing is changed then.
         """
         check_same_arrays(self.parameters, gradients, "gradient")
-        rate = self.learning_rate if learning_rate is None else learning_rate
+        rate = self.learning_rate if learning_rate is None else float(learning_rate)
+        check_rate("learning_rate", rate)
         self.step_count += 1
         for name, parameter in self.parameters.items():
             self._update(name, parameter, gradients[name], rate)
@@ -220,6 +239,16 @@ class AdamW:
         for name in self.parameters:
             self.first_moment[name][...] = state["first_moment"][name]
             self.second_moment[name][...] = state["second_moment"][name]
+
+
+def check_rate(name: str, value: float) -> None:
+    """Refuse a rate that is negative or not finite.
+
+    Raises:
+        ValueError: Its name and value.
+    """
+    if not 0.0 <= value < math.inf:
+        raise ValueError(f"expected a finite {name} of 0 or above, got {value}")
 
 
 def check_same_arrays(expected: dict[str, Array], given: dict[str, Array], what: str) -> None:

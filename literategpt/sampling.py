@@ -43,10 +43,11 @@ def apply_temperature(logits: Array, temperature: float) -> Array:
         raise ValueError(f"expected a finite temperature of 0 or above, got {temperature}")
     if temperature == 0.0:
         return top_k_filter(logits, 1)
-    # Take the largest logit away first: a tiny temperature must not make it infinite.
+    # Take the largest logit away first, and divide in float64: a tiny temperature must make
+    # neither an infinity out of it nor a 0 out of itself.
     shifted = logits - np.max(logits, axis=-1, keepdims=True)
     with np.errstate(over="ignore"):
-        scaled: Array = shifted / temperature
+        scaled: Array = (shifted.astype(np.float64) / temperature).astype(logits.dtype)
     return scaled
 
 

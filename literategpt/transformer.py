@@ -1,4 +1,4 @@
-"""The block that a GPT repeats: attention, then a feed-forward network, each on a by-pass.
+"""The block that a GPT repeats: attention, then a feed-forward network, each on a bypass.
 
 Attention moves information between positions; the feed-forward network works on each position by
 itself.
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from literategpt.activations import gelu, gelu_backward, gelu_tanh
+from literategpt.activations import gelu, gelu_backward, gelu_gate
 from literategpt.attention import AttentionSaved, KVCache, MultiHeadAttention, create_causal_mask
 from literategpt.layers import (
     Dropout,
@@ -34,7 +34,7 @@ class FeedForwardSaved(NamedTuple):
 
     expand: LinearSaved
     hidden: Array  # (..., hidden_dim), before GELU
-    tanh: Array  # (..., hidden_dim), the costly part of GELU
+    gate: Array  # (..., hidden_dim), the share that GELU lets pass
     contract: LinearSaved  # (..., hidden_dim), after GELU
 
 
@@ -79,15 +79,15 @@ class FeedForwardNetwork(Module):
     ) -> tuple[Array, FeedForwardSaved]:
         """Expand, bend, contract."""
         hidden, expand_saved = self.expand.forward(x)
-        tanh = gelu_tanh(hidden)
-        output, contract_saved = self.contract.forward(gelu(hidden, tanh))
-        return output, FeedForwardSaved(expand_saved, hidden, tanh, contract_saved)
+        gate = gelu_gate(hidden)
+        output, contract_saved = self.contract.forward(gelu(hidden, gate))
+        return output, FeedForwardSaved(expand_saved, hidden, gate, contract_saved)
 
     def backward(self, grad_output: Array, saved: FeedForwardSaved) -> tuple[Array, Gradients]:
         """Carry a gradient back through the two layers and the bend."""
         # output = self.contract(gelu(hidden))
         grad_activated, gradients_contract = self.contract.backward(grad_output, saved.contract)
-        grad_hidden = gelu_backward(grad_activated, saved.hidden, saved.tanh)
+        grad_hidden = gelu_backward(grad_activated, saved.hidden, saved.gate)
         # hidden = self.expand(x)
         grad_input, gradients_expand = self.expand.backward(grad_hidden, saved.expand)
         gradients = prefixed("expand", gradients_expand) | prefixed("contract", gradients_contract)
@@ -174,7 +174,7 @@ class TransformerBlock(Module):
         return middle + worked, saved
 
     def backward(self, grad_output: Array, saved: BlockSaved) -> tuple[Array, Gradients]:
-        """Carry a gradient back along the by-pass and through each sub-layer, and add."""
+        """Carry a gradient back along the bypass and through each sub-layer, and add."""
         # output = middle + dropout(feed_forward(feed_forward_norm(middle)))
         grad, _ = self.dropout.backward(grad_output, saved.feed_forward_dropout)
         grad, gradients_feed_forward = self.feed_forward.backward(grad, saved.feed_forward)

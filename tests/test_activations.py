@@ -9,7 +9,7 @@ from small import TOLERANCE, generator
 from literategpt.activations import (
     gelu,
     gelu_backward,
-    gelu_tanh,
+    gelu_gate,
     relu,
     relu_backward,
     softmax,
@@ -87,12 +87,12 @@ def test_gelu_gradient():
     assert gradient_error(gelu_backward(upstream, x), measured) < TOLERANCE
 
 
-def test_gelu_with_its_tanh_given():
-    """Handing the tanh to GELU and its backward changes no bit."""
+def test_gelu_with_its_gate_given():
+    """Handing the gate to GELU and its backward changes no bit."""
     x, upstream = generator().normal(size=(2, 3, 4))
-    tanh = gelu_tanh(x)
-    np.testing.assert_array_equal(gelu(x, tanh), gelu(x))
-    np.testing.assert_array_equal(gelu_backward(upstream, x, tanh), gelu_backward(upstream, x))
+    gate = gelu_gate(x)
+    np.testing.assert_array_equal(gelu(x, gate), gelu(x))
+    np.testing.assert_array_equal(gelu_backward(upstream, x, gate), gelu_backward(upstream, x))
 
 
 def test_relu_backward():
@@ -108,7 +108,7 @@ def test_shapes_and_dtypes_are_kept(dtype, shape):
     """Every function returns the shape and the dtype that it was given, and leaves it unchanged."""
     x, upstream = (generator(seed).normal(size=shape).astype(dtype) for seed in (0, 1))
     before = x.copy()
-    results = [softmax(x), softmax_backward(upstream, softmax(x)), gelu_tanh(x)]
+    results = [softmax(x), softmax_backward(upstream, softmax(x)), gelu_gate(x)]
     results += [forward(x) for forward, _ in PAIRS]
     results += [backward(upstream, x) for _, backward in PAIRS]
     assert {(r.shape, r.dtype.name) for r in results} == {(shape, dtype)}
@@ -126,7 +126,7 @@ def test_extreme_inputs_stay_finite(value):
         assert np.isfinite(softmax(x)).all()
 
 
-@pytest.mark.parametrize("function", [gelu, gelu_tanh, relu])
+@pytest.mark.parametrize("function", [gelu, gelu_gate, relu])
 def test_single_numbers(function):
     """An array without dimensions is a shape too."""
     assert function(np.array(1.5)) == function(np.array([1.5]))[0]

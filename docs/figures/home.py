@@ -1,24 +1,25 @@
 """The figure of Home."""
 
+from itertools import pairwise
+
 from pagetools.svg import Picture
 
 
 def loop() -> Picture:
     """Draw the loop that writes text, one token a turn."""
-    picture = Picture(height=196)
+    picture = Picture(height=168)
     boxes = (
-        (0, 122, "the text so far", "as tokens", "neutral", False),
-        (160, 80, "the model", "", "residual", True),
-        (278, 90, "a probability", "for each token", "attention", False),
-        (406, 74, "draw one", "token", "neutral", False),
+        (0, 122, "the text so far", "as tokens", "neutral"),
+        (150, 82, "the", "model", "residual"),
+        (260, 110, "a probability", "for each token", "attention"),
+        (398, 82, "draw one", "token", "neutral"),
     )
-    for x, width, first, second, colour, strong in boxes:
-        fill = 0.18 if strong else 0.08
-        picture.rectangle(x + 1, 36, width - 2, 64, colour=colour, opacity=fill, outline=True)
-        picture.text(x + width / 2, 63, first, anchor="middle", size=12.5)
-        picture.text(x + width / 2, 82, second, anchor="middle", size=12.5)
-    for (x, width, *_), (following, *_) in zip(boxes, boxes[1:], strict=False):
-        picture.arrow([(x + width + 4, 68), (following - 4, 68)])
-    picture.arrow([(443, 104), (443, 150), (61, 150), (61, 104)])
-    picture.text(252, 170, "append it and go around again", anchor="middle", size=12.5)
+    for x, width, first, second, colour in boxes:
+        picture.rectangle(x + 1, 4, width - 2, 68, colour=colour, opacity=0.1, outline=True)
+        picture.text(x + width / 2, 34, first, anchor="middle")
+        picture.text(x + width / 2, 53, second, anchor="middle")
+    for (x, width, *_), (following, *_) in pairwise(boxes):
+        picture.arrow([(x + width + 4, 38), (following - 4, 38)])
+    picture.arrow([(439, 76), (439, 128), (61, 128), (61, 76)])
+    picture.text(250, 150, "append it and go around again", anchor="middle")
     return picture

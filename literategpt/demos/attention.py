@@ -44,10 +44,10 @@ def section_scores() -> None:
     query, key, _ = three_tokens()
     size = query.shape[-1]
     scores = query @ key.T
-    say(f"""Three tokens, each with a query (what it looks for), a key (what it offers to be found
-        by) and a value (what it gives). Here all three ask the same. A score is the product of a
-        query and a key, feature by feature, added up, and divided by the root of the
-        {number(size)} features, {number(math.sqrt(size))}.""")
+    say(f"""Take {number(len(TOKENS))} tokens, each with a query (what it looks for), a key (what it
+        offers to be found by) and a value (what it gives). Here all of them ask the same. A score
+        is the product of a query and a key, feature by feature, added up, and divided by the root
+        of their {number(size)} features, {number(math.sqrt(size))}.""")
     show("query of each token", query[0])
     show("keys", key)
     show("scores of one query", scores[0])
@@ -104,7 +104,7 @@ def section_mask() -> None:
 
 def section_backward() -> None:
     """Carry a gradient back to queries, keys and values."""
-    heading("Backwards: three paths")
+    heading("Backwards: along every path")
     query, key, value = three_tokens()
     mask = create_causal_mask(len(TOKENS))
     output, weights = scaled_dot_product_attention(query, key, value, mask)
@@ -126,7 +126,7 @@ def section_backward() -> None:
     def loss() -> float:
         return float(np.sum(upstream * scaled_dot_product_attention(query, key, value, mask)[0]))
 
-    say("Nudging every number of the three, and watching the loss, finds the same slopes:")
+    say("Nudging every number of them, and watching the loss, finds the same slopes:")
     for name, array, gradient in zip(
         ("query", "key", "value"), (query, key, value), grads, strict=True
     ):
@@ -192,8 +192,8 @@ def section_layer() -> None:
     x = rng.normal(size=(1, 4, 8))
     output, saved = layer.forward(x, mask=create_causal_mask(4))
     say(f"""A layer of {number(layer.num_heads)} heads with random weights, on a sequence of
-        {number(x.shape[1])} tokens. Three projections make queries, keys and values; a fourth mixes
-        what the heads found.""")
+        {number(x.shape[1])} tokens. Projections make queries, keys and values; one more mixes what
+        the heads found.""")
     show("input (B, T, C)", str(x.shape))
     show("queries (B, H, T, D)", str(saved.query.shape))
     show("weights (B, H, T, T)", str(saved.weights.shape))

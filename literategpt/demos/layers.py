@@ -15,8 +15,6 @@ from literategpt.layers import (
 )
 from literategpt.types import Array
 
-BOUND = 1e-6
-
 
 def make_linear() -> Linear:
     """Make a linear layer with whole numbers as weights."""
@@ -43,7 +41,7 @@ def section_linear() -> None:
 
 def section_linear_backward() -> None:
     """Carry a gradient back through the same layer."""
-    heading("Linear backwards: three questions, three gradients")
+    heading("Linear backwards: gradients for input, weight and bias")
     layer = make_linear()
     output, saved = layer.forward(np.array([[1.0, 2.0]]))
     upstream = np.array([[1.0, 10.0]])
@@ -58,9 +56,10 @@ def section_linear_backward() -> None:
     show("gradient of x", grad_input)
     show("gradient of weight", gradients["weight"])
     show("gradient of bias", gradients["bias"])
-    say("""Take one gradient at its word: raise the last weight by a tenth, and the loss must rise
-        by a tenth of that weight's gradient.""")
-    layer.weight[1, 1] += 0.1
+    nudge = 0.1
+    say(f"""Take one gradient at its word: raise the last weight by {number(nudge)}, and the loss
+        must rise by {number(nudge)} times that weight's gradient.""")
+    layer.weight[1, 1] += nudge
     change = float(np.sum((layer(saved.input) - output) * upstream))
     show("gradient of that weight", gradients["weight"][1, 1])
     show("change of the loss", change)
@@ -193,14 +192,15 @@ def section_gradient_checks() -> None:
         "PositionalEncoding": (PositionalEncoding(5, 4, dtype="float64"), rng.normal(size=(3, 4))),
         "Dropout": (Dropout(0.5), rng.normal(size=(2, 3, 4))),
     }
+    bounds = (1e-6, 1e-8)
     say(f"""Every number of every input and parameter is moved up and down, and the change of the
         loss is compared with the gradient. Here is whether the largest error, as a share of the
-        largest gradient, is below {power_of_ten(BOUND)}, and whether below a hundredth of that.""")
+        largest gradient, is below {power_of_ten(bounds[0])}, and whether it is below
+        {power_of_ten(bounds[1])}.""")
     checks = {}
     for name, (layer, x) in layers.items():
         randomize_parameters(layer, rng)
         checks[name] = check_layer(layer, x, rng=rng, dropout_seed=0)
-    bounds = (BOUND, BOUND / 100)
     table(
         {
             "layer": list(checks),

@@ -15,7 +15,6 @@ from literategpt.model import GPTConfig, GPTModel, cross_entropy_loss
 from literategpt.optimizer import AdamW
 from literategpt.types import Array
 
-
 VOCABULARY_SIZE = 10
 TARGETS = ("query", "key", "value", "output", "expand", "contract")
 
@@ -175,7 +174,8 @@ def section_training() -> None:
     heading("A model learns to count downwards, and its base stays")
     model = trained_model()
     base = copies(model.named_parameters())
-    upwards, plain = counting(+1)[:, :-1], model(counting(+1)[:, :-1])
+    upwards = counting(+1)[:, :-1]
+    plain = model(upwards)
     say(f"""A small model was trained to count upwards, round and round over its
         {number(VOCABULARY_SIZE)} tokens. With LoRA on it, before the first step, it still computes
         the same.""")
@@ -191,13 +191,15 @@ def section_training() -> None:
     table({"step": shown, "loss": [losses[step] for step in shown]}, digits=2)
     show("the adapted model writes", continued(model))
     show("base, same bits as before", yes(same_bits(base, model.named_parameters())))
-    section_merge(model, base, plain)
 
 
-def section_merge(model: GPTModel, base: dict[str, Array], plain: Array) -> None:
+def section_merge() -> None:
     """Merge the corrections, take them out again, and take them off."""
     heading("Merge, unmerge, remove")
-    upwards = counting(+1)[:, :-1]
+    model, upwards = trained_model(), counting(+1)[:, :-1]
+    base, plain = copies(model.named_parameters()), model(upwards)
+    apply_lora(model, targets=TARGETS, rng=np.random.default_rng(1))
+    train(model, counting(-1), steps=100)
     adapted = model(upwards)
     say("""Merged, the correction is added to the weight once and costs nothing afterwards. The base
         is kept aside, so that it comes back exactly: subtracting the correction again would leave
@@ -232,3 +234,4 @@ def main() -> None:
     section_both_zero()
     section_counts()
     section_training()
+    section_merge()

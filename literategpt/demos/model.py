@@ -24,6 +24,7 @@ from literategpt.types import Array
 
 BOUND = 1e-6
 SUB_LAYERS = ("attention", "feed_forward")
+AXES = ("B, T", "B, T, C", "B, H, T, D", "B, H, T, T", "B, T, F", "B, T, C", "B, T, V", "B, T, V")
 PASSAGE = "All the world's a stage, and all the men and women merely players"
 
 
@@ -100,12 +101,11 @@ def section_shapes() -> None:
         "logits": logits,
         "probabilities": softmax(logits),
     }
-    letters = ["B, T", "B, T, C", "B, H, T, D", "B, H, T, T", "B, T, 4C", "B, T, C"]
     table(
         {
             "step": list(steps),
+            "axes": AXES,
             "shape": [str(array.shape) for array in steps.values()],
-            "axes": [*letters, "B, T, V", "B, T, V"],
         }
     )
 

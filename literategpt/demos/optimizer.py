@@ -69,9 +69,10 @@ def section_first_step() -> None:
     optimizer.step({"w": gradient})
     mean, square = optimizer.first_moment["w"], optimizer.second_moment["w"]
     beta1, beta2 = optimizer.betas
-    say(f"""Three parameters whose gradients differ ten thousand times. Plain gradient descent takes
-        the gradient times the learning rate, {number(rate)}; its steps differ as much. AdamW
-        divides the mean slope m by the slope's usual size, the root of v.""")
+    say(f"""The largest of these gradients is {number(gradient[0] / gradient[-1])} times the
+        smallest. Plain gradient descent takes the gradient times the learning rate,
+        {number(rate)}; its steps differ as much. AdamW divides the mean slope m by the slope's
+        usual size, the root of v.""")
     show("gradients", gradient, digits=2)
     show("gradient descent", -rate * gradient, digits=5)
     say(f"""m and v begin at zero and take in `1 - beta` of what comes: {number(1 - beta1)} of g for
@@ -103,12 +104,13 @@ def section_bias_correction() -> None:
 def section_scale() -> None:
     """Show that a constant rescaling of gradients changes nothing."""
     heading("Only changes of the gradient count")
-    say("""A thousand times larger gradients, at every step, lead to the same place. A gradient
-        that keeps its sign makes full steps; one that flips cancels itself out in m. The table
-        says where a parameter is, in learning rates from its start.""")
+    scale = 1000.0
+    say(f"""Gradients {number(scale)} times as large, at every step, lead to the same place. A
+        gradient that keeps its sign makes full steps; one that flips cancels itself out in m. The
+        table says where a parameter is, in learning rates from its start.""")
     gradients = {
         "steady": [1.0, 1.0, 1.0, 1.0],
-        "a thousand times it": [1000.0, 1000.0, 1000.0, 1000.0],
+        f"steady, times {number(scale)}": [scale, scale, scale, scale],
         "flipping": [1.0, -1.0, 1.0, -1.0],
         "fading": [1.0, 0.5, 0.25, 0.125],
     }

@@ -151,8 +151,9 @@ def section_rank() -> None:
     merges = [("b", "c"), ("a", "b"), ("bc", "d")]
     tokenizer = BPETokenizer.from_merges(merges, alphabet="abcd")
     text = "abcd"
-    say("""Three merges were learned in this order. Taking the longest token from the left would
-        give another cut; replaying the merges in order is what the model was trained on.""")
+    say(f"""These {number(len(merges))} merges were learned in this order. Taking the
+        longest token from the left would give another cut; replaying the merges in order is what
+        the model was trained on.""")
     show("merges", ", ".join(" + ".join(pair) for pair in merges))
     show("by rank", pieces(tokenizer, tokenizer.encode(text)))
     show("longest first", " ".join(map(repr, longest_first(tokenizer, text))))

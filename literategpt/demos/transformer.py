@@ -54,9 +54,9 @@ def section_position_wise() -> None:
     network = make_network()
     tokens = np.array([[1.0, 3.0], [0.0, 1.0], [1.0, 3.0]])
     order = np.array([2, 1, 0])
-    say("""Three tokens, the last like the first. Equal tokens give equal results, wherever they
-        stand, and turning the sequence round turns the result round: no token knows of another.
-        Attention is the only place where tokens meet.""")
+    say(f"""Take {number(len(tokens))} tokens, the last like the first. Equal tokens
+        give equal results, wherever they stand, and turning the sequence round turns the result
+        round: no token knows of another. Attention is the only place where tokens meet.""")
     show("tokens", tokens)
     show("results", network(tokens))
     show("turned round alike", yes((network(tokens[order]) == network(tokens)[order]).all()))
@@ -67,8 +67,8 @@ def section_collapse() -> None:
     heading("Without the bend, two layers are one")
     first, second = np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [3.0, 1.0]])
     x = np.array([[1.0, -1.0]])
-    say("""Two linear layers in a row multiply by two matrices, and that is one product with a
-        third. However many are stacked, nothing is gained.""")
+    say("""Two linear layers in a row multiply by two matrices, and that is one product with
+        another. However many are stacked, nothing is gained.""")
     show("first weight", first)
     show("second weight", second)
     show("their product", first @ second)
@@ -169,7 +169,7 @@ def section_slopes() -> None:
         {
             "sub-layers": lengths,
             "paths": paths,
-            "slope of each": [f"1/{number(slope**-length)}" for length in lengths],
+            "slope of each": [f"{number(1)}/{number(slope**-length)}" for length in lengths],
             "together": [math.comb(depth, length) * slope**length for length in lengths],
         },
         digits=4,
