@@ -225,14 +225,15 @@ def gelu_backward(grad_output: Array, x: Array, gate: Array | None = None) -> Ar
         [-0.082964  0.5       1.086099]
     """
     gate = gelu_gate(x) if gate is None else gate
-    # output = x * gate: the product rule gives gate * (1 + x * gate' / gate)
+    # gate = 0.5 * (1 + tanh(inner)), and tanh' = 1 - tanh^2 = 4 * gate * (1 - gate)
     slope: Array = np.asarray(x * x)
     slope *= 6.0 * _CUBIC * _SQRT_2_OVER_PI
     slope += 2.0 * _SQRT_2_OVER_PI
     slope *= 1.0 - gate
-    slope *= x
-    slope += 1.0
     slope *= gate
+    # output = x * gate: the product rule gives two terms
+    slope *= x
+    slope += gate
     slope *= grad_output
     return slope
 

@@ -118,7 +118,9 @@ def scaled_dot_product_attention(
     scores *= 1.0 / math.sqrt(query.shape[-1])
     # Forbid before the softmax: minus infinity becomes a weight of 0.
     if mask is not None:
-        scores += np.where(mask, 0.0, -np.inf).astype(scores.dtype)
+        forbid = np.zeros(mask.shape, scores.dtype)
+        forbid[~mask] = -np.inf
+        scores += forbid
     weights = softmax(scores)
     return weights @ value, weights
 

@@ -56,6 +56,7 @@ TEXTS = {
     "mixed newlines": "a\nb\r\nc\rd\n\re\n\n\nf \n g\u2028h\u2029i\x85j",
     "other spaces": "a\u00a0b\u2003c\u3000d\u200be\u202ff \u00a0 g",
     "control characters": "a\x00b\x01\x02c\x07\x1b[0m\x1c\x1d \x1e\x1fd\x7fe\x0b\x0cf",
+    "controls after spaces": "a  \x1cb \n\x1dc\n\n\x1e  \x1f",
     "digits": "In 1599, 3.14159 and 1,000,000 or 007; v2.0b1 x2y 10²³ ½ ⅷ ①",
     "digits of other scripts": "٠١٢٣ ०१२ ௧௨ ๔๕ ６７ 𝟘𝟙 一二三 x٣y",
     "underscores": "snake_case __init__ _x_ 1_000 a__b",
