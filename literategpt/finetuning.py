@@ -29,7 +29,19 @@ __all__ = ["base_parser", "finetune"]
 
 
 def base_parser(name: str, description: str, learning_rate: float) -> argparse.ArgumentParser:
-    """Make a command line with what both scripts understand."""
+    """Make a command line with what both scripts understand.
+
+    Args:
+        name: Of the script.
+        description: What it does.
+        learning_rate: Its default.
+
+    Examples:
+        >>> parser = base_parser("train_finetune_full", "Train on.", learning_rate=3e-4)
+        >>> arguments = parser.parse_args(["--data", "fables.txt"])
+        >>> arguments.learning_rate, arguments.steps
+        (0.0003, 200)
+    """
     parser = argparse.ArgumentParser(
         prog=f"python -m literategpt.{name}",
         description=description,
@@ -80,6 +92,12 @@ def finetune(
         output: The file that `save` writes.
         prepare: Called with the base before training; adapts it, or does nothing.
         save: Writes the result, given model, tokenizer and number of steps.
+
+    Examples:
+        >>> parser = base_parser("train_finetune_full", "Train on.", learning_rate=3e-4)
+        >>> arguments = parser.parse_args(["--data", __file__])
+        >>> finetune(arguments, Path(__file__), print, print)  # the output exists: refused
+        1
     """
     try:
         if output.exists() and not arguments.overwrite:

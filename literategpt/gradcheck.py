@@ -35,7 +35,12 @@ ZERO = 1e-9
 
 
 class GradientCheck(NamedTuple):
-    """The worst disagreement that a check found, and the tensor it was found in."""
+    """The worst disagreement that a check found, and the tensor it was found in.
+
+    Examples:
+        >>> print(GradientCheck(0.25, "bias", {"weight": 1e-9, "bias": 0.25}))
+        largest error 2.5e-01 in bias, of 2 tensors
+    """
 
     error: float
     name: str

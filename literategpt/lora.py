@@ -214,6 +214,17 @@ def merge_lora(model: GPTModel) -> None:
 
     Raises:
         ValueError: There is no LoRA layer, or they are merged already.
+
+    Examples:
+        >>> from literategpt.model import GPTConfig
+        >>> rng = np.random.default_rng(0)
+        >>> model = GPTModel(GPTConfig(), rng=rng)
+        >>> apply_lora(model, rng=rng)
+        >>> merge_lora(model)
+        >>> merge_lora(model)
+        Traceback (most recent call last):
+            ...
+        ValueError: expected an unmerged layer, got one that is merged already
     """
     for layer in adapted_layers(model):
         layer.merge()
@@ -224,6 +235,20 @@ def unmerge_lora(model: GPTModel) -> None:
 
     Raises:
         ValueError: There is no LoRA layer, or they are not merged.
+
+    Examples:
+        >>> from literategpt.model import GPTConfig
+        >>> rng = np.random.default_rng(0)
+        >>> model = GPTModel(GPTConfig(), rng=rng)
+        >>> apply_lora(model, rng=rng)
+        >>> model.blocks[0].attention.query.lora_b[...] = 1
+        >>> before = model.blocks[0].attention.query.weight.copy()
+        >>> merge_lora(model)
+        >>> bool((model.blocks[0].attention.query.weight == before).all())
+        False
+        >>> unmerge_lora(model)
+        >>> bool((model.blocks[0].attention.query.weight == before).all())
+        True
     """
     for layer in adapted_layers(model):
         layer.unmerge()
@@ -237,6 +262,17 @@ def remove_lora(model: GPTModel) -> None:
 
     Raises:
         ValueError: There is no LoRA layer.
+
+    Examples:
+        >>> from literategpt.model import GPTConfig
+        >>> rng = np.random.default_rng(0)
+        >>> model = GPTModel(GPTConfig(), rng=rng)
+        >>> apply_lora(model, rng=rng)
+        >>> model.num_parameters()
+        1057536
+        >>> remove_lora(model)
+        >>> model.num_parameters()
+        1049344
     """
     adapted_layers(model)
     for _, parent, name, layer in list(lora_layers(model)):
@@ -272,6 +308,18 @@ def save_adapter(path: Path | str, model: GPTModel) -> None:
     Raises:
         ValueError: There is no LoRA layer.
         OSError: The file cannot be written.
+
+    Examples:
+        >>> from literategpt.model import GPTConfig
+        >>> import tempfile
+        >>> rng = np.random.default_rng(0)
+        >>> model = GPTModel(GPTConfig(), rng=rng)
+        >>> apply_lora(model, rng=rng)
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = Path(directory) / "adapter.npz"
+        ...     save_adapter(path, model)
+        ...     path.stat().st_size < 60_000  # the model itself has 4 MB
+        True
     """
     layers = adapted_layers(model)
     header = {
@@ -300,6 +348,21 @@ def load_adapter(path: Path | str, model: GPTModel) -> None:
         CheckpointError: The file is damaged or something else, or belongs to another base; the
             model is unchanged then.
         ValueError: The model's present corrections are merged.
+
+    Examples:
+        >>> from literategpt.model import GPTConfig
+        >>> import tempfile
+        >>> rng = np.random.default_rng(0)
+        >>> model = GPTModel(GPTConfig(), rng=rng)
+        >>> apply_lora(model, rng=rng)
+        >>> other = GPTModel(GPTConfig(), rng=rng)  # drawn after the first, so another base
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     save_adapter(f"{directory}/adapter.npz", model)
+        ...     try:
+        ...         load_adapter(f"{directory}/adapter.npz", other)
+        ...     except CheckpointError as error:
+        ...         print(str(error)[-43:])
+        was trained on another base than this model
     """
     header, arrays = read_archive(path, ADAPTER_FORMAT)
     if any(layer.base is not None for _, _, _, layer in lora_layers(model)):

@@ -14,9 +14,10 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
@@ -31,7 +32,7 @@ from literategpt.training import StepReport, TrainingSettings, evaluate, train, 
 from literategpt.types import Array
 from literategpt.utils import DataLoader, TextDataset
 
-__all__ = ["Run", "TrainingLog", "run"]
+__all__ = ["Run", "RunResult", "TrainingLog", "run"]
 
 LOG_COLUMNS = (
     "step", "seconds", "training_loss", "validation_loss", "learning_rate", "gradient_norm",
@@ -160,6 +161,12 @@ class Run:
         checkpoint_every: Steps from one checkpoint to the next.
         workers: Number of threads; the result does not depend on it.
         prompt: Start of the samples shown with each evaluation.
+        ignore_index: Targets that do not count.
+
+    Examples:
+        >>> import inspect
+        >>> [name for name in inspect.signature(Run).parameters][:4]
+        ['model', 'tokenizer', 'optimizer', 'loader']
     """
 
     model: GPTModel
@@ -177,7 +184,10 @@ class Run:
     workers: int = 1
     prompt: str = "\n"
     ignore_index: int | None = None
-    losses: list[float] = field(default_factory=list)
+
+    def is_due(self, done: int, every: int) -> bool:
+        """Tell whether something that comes every so many steps, and at the end, comes now."""
+        return done % every == 0 or done == self.settings.total_steps
 
     def measure(self) -> float:
         """Evaluate the model on the validation text, in nats per token."""
@@ -212,11 +222,28 @@ def run(task: Run, say: Callable[[str], None] = print) -> RunResult:
 
     Returns:
         How it ended.
+
+    Examples:
+        >>> import tempfile
+        >>> from literategpt.model import GPTConfig
+        >>> tokenizer = BPETokenizer()
+        >>> tokenizer.train("to be or not to be " * 20, 20)
+        >>> tokens = encode(tokenizer, "to be or not to be " * 20)
+        >>> config = GPTConfig(vocabulary_size=20, max_sequence_length=8, embedding_dim=8)
+        >>> model = GPTModel(config, rng=np.random.default_rng(0))
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     result = run(Run(
+        ...         model=model, tokenizer=tokenizer, loader=new_loader(tokens, 8, 4, seed=0),
+        ...         optimizer=AdamW(model.trainable_parameters()), validation=tokens,
+        ...         validation_characters=380, settings=TrainingSettings(total_steps=3),
+        ...         save=lambda step: None, log_path=Path(directory) / "log.csv",
+        ...     ), say=lambda line: None)
+        >>> result.steps, result.finished
+        (3, True)
     """
     log = TrainingLog(task.log_path, task.start_step)
     started, before = time.perf_counter(), log.seconds
-    done, validation_loss = task.start_step, None
-    total = task.settings.total_steps
+    done, validation_loss, losses = task.start_step, None, deque[float](maxlen=100)
     reports = train(
         task.model, task.optimizer, task.loader, settings=task.settings,
         start_step=task.start_step, ignore_index=task.ignore_index, workers=task.workers,
@@ -225,28 +252,23 @@ def run(task: Run, say: Callable[[str], None] = print) -> RunResult:
     with stop_between_steps() as interrupt:
         for report in reports:
             done = report.step + 1
-            task.losses.append(report.loss)
-            is_last = done == total
+            losses.append(report.loss)
             validation_loss = None
-            if is_last or done % task.evaluate_every == 0:
+            if task.is_due(done, task.evaluate_every):
                 pace.end_line()
                 validation_loss = task.measure()
                 say(describe_evaluation(task, done, validation_loss))
             log.write(report, before + time.perf_counter() - started, validation_loss)
-            pace.show(report, total)
-            if is_last or interrupt.requested or done % task.checkpoint_every == 0:
+            pace.show(report, task.settings.total_steps)
+            if interrupt.requested or task.is_due(done, task.checkpoint_every):
                 task.save(done)
             if interrupt.requested:
                 break
     pace.end_line()
-    recent = task.losses[-100:]
-    return RunResult(
-        steps=done,
-        finished=done == total,
-        training_loss=sum(recent) / len(recent) if recent else None,
-        validation_loss=validation_loss,
-        seconds=before + time.perf_counter() - started,
-    )
+    seconds = before + time.perf_counter() - started
+    training_loss = sum(losses) / len(losses) if losses else None
+    finished = done == task.settings.total_steps
+    return RunResult(done, finished, training_loss, validation_loss, seconds)
 
 
 def describe_evaluation(task: Run, step: int, loss: float) -> str:

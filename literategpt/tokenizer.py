@@ -293,17 +293,18 @@ def learn_merges(
         Units", arXiv:1508.07909, algorithm 1.
 
     Examples:
-        After `lo` and `low` three pairs of count 2 are left, and the first seen wins:
+        Two ties are decided by what the text shows first: `l o` before `o w`, and, once `low` is
+        joined, the space before `low` before the `e` after it.
 
-        >>> for (left, right), count in learn_merges(Counter(split_words("low lower lowest"))):
-        ...     print(f"{left!r} + {right!r}, {count} times")
-        'l' + 'o', 3 times
-        'lo' + 'w', 3 times
-        ' ' + 'low', 2 times
-        ' low' + 'e', 2 times
-        ' lowe' + 'r', 1 times
-        ' lowe' + 's', 1 times
-        ' lowes' + 't', 1 times
+        >>> for pair, count in learn_merges(Counter(split_words("low lower lowest"))):
+        ...     print(count, pair)
+        3 ('l', 'o')
+        3 ('lo', 'w')
+        2 (' ', 'low')
+        2 (' low', 'e')
+        1 (' lowe', 'r')
+        1 (' lowe', 's')
+        1 (' lowes', 't')
     """
     index = PairIndex(words)
     forbidden = frozenset(reserved)
@@ -451,10 +452,10 @@ class BPETokenizer:
         self._alphabet = alphabet
         self._ranks = {pair: rank for rank, pair in enumerate(merges)}
 
-        # The first and the last special token are in both lists: one of four, or one alone.
-        self.pad_id = self.vocabulary["<PAD>"] if self.level == "character" else None
-        self.unk_id = self.vocabulary["<UNK>"] if self.level == "character" else None
-        self.bos_id = self.vocabulary["<BOS>" if self.level == "character" else special[0]]
+        # At byte level one token both opens and closes a text, and two roles are not needed.
+        self.pad_id = None if self.level == "byte" else self.vocabulary["<PAD>"]
+        self.unk_id = None if self.level == "byte" else self.vocabulary["<UNK>"]
+        self.bos_id = self.vocabulary["<|endoftext|>" if self.level == "byte" else "<BOS>"]
         self.eos_id = self.vocabulary[special[-1]]
 
     def __len__(self) -> int:

@@ -296,6 +296,17 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     Raises:
         FileNotFoundError: There is no such file.
         CheckpointError: The file is damaged, or is something else.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as directory:
+        ...     path = Path(directory) / "model.npz"
+        ...     _ = path.write_bytes(b"not a model")
+        ...     try:
+        ...         load_checkpoint(path)
+        ...     except CheckpointError as error:
+        ...         print(path.name, str(error).removeprefix(str(path)).split(":")[0])
+        model.npz  is not a literategpt checkpoint, or is damaged
     """
     header, arrays = read_archive(path, CHECKPOINT_FORMAT)
     try:

@@ -171,6 +171,23 @@ def test_an_upstream_of_ones_would_prove_nothing():
     assert np.abs(right).max() < 1e-15
 
 
+class Vacuous(LayerNorm):
+    """A LayerNorm whose backward pass claims that the input has no slope."""
+
+    def backward(self, grad_output, saved):
+        """Return zeros for the input."""
+        grad_input, gradients = super().backward(grad_output, saved)
+        return np.zeros_like(grad_input), gradients
+
+
+def test_the_upstream_gradient_is_random():
+    """A backward pass of zeros, which an upstream of ones would accept, is rejected."""
+    x = generator().normal(size=(3, 4))
+    check = check_layer(Vacuous(4, dtype="float64"), x, rng=generator(1))
+    assert check.error > TOLERANCE
+    assert check.name == "input"
+
+
 def test_numerical_gradient_puts_every_number_back():
     """After the nudging the array has its old bits, and the slopes are those of the function."""
     x = generator().normal(size=(2, 3))

@@ -7,7 +7,6 @@ import numpy as np
 from literategpt.demos.narration import (
     heading,
     number,
-    rounded,
     say,
     show,
     table,
@@ -29,7 +28,7 @@ def section_schedule() -> None:
     say(f"""A run of {number(total)} steps. The learning rate rises in a straight line over the
         first {number(warmup)} steps, then falls along half a cosine to {number(minimum)} of its
         peak.""")
-    bars = ["#" * int(rounded(60 * rate / peak, 0)[0]) for rate in rates]
+    bars = ["#" * int(number(60 * rate / peak, 0)) for rate in rates]
     table({"step": range(total), "rate": rates, "": bars})
     say("It is above zero at the first step, at its peak once, and at its minimum at the last.")
 

@@ -141,7 +141,7 @@ def section_size() -> None:
         there on every pair is tied, and the rule for ties alone decides: the tokenizer learns this
         sentence by heart.""")
     for tokenizer in tokenizers[-2:]:
-        end = tokenizer.encode(QUESTION)[-8:]
+        end = tokenizer.encode(QUESTION)[-6:]
         show(f"the end, {len(tokenizer)} entries", pieces(tokenizer, end))
 
 

@@ -1,4 +1,4 @@
-"""The demo of `literategpt.transformer`: the feed-forward network, and a block with its by-pass."""
+"""The demo of `literategpt.transformer`: the feed-forward network, and a block with its bypass."""
 
 import math
 
@@ -150,20 +150,20 @@ def root_mean_square(x: Array) -> float:
 
 
 def section_slopes() -> None:
-    """Compare a chain of slopes with and without by-passes."""
-    heading("What the by-pass does to gradients")
+    """Compare a chain of slopes with and without bypasses."""
+    heading("What the bypass does to gradients")
     depth, slope = 8, 0.5
     lengths = range(depth + 1)
     paths = [math.comb(depth, length) for length in lengths]
     say(f"""A model in one number: {number(depth)} sub-layers, each with slope {number(slope)}.
-        Without by-passes a gradient is multiplied by all of them and fades. With them each
+        Without bypasses a gradient is multiplied by all of them and fades. With them each
         sub-layer multiplies by one more than its slope.""")
-    show("without by-passes", slope**depth, digits=4)
-    show("with by-passes", (1.0 + slope) ** depth, digits=1)
+    show("without bypasses", slope**depth, digits=4)
+    show("with bypasses", (1.0 + slope) ** depth, digits=1)
     say(f"""Multiplied out, that is a sum over {number(sum(paths))} paths, since a gradient may pass
         through each sub-layer or by it. The table counts them by the number of sub-layers they
         pass through. One path meets none, and its slope is one whatever the weights are. The sum
-        also shows that by-passes do not keep gradients from growing; the norms and small weights
+        also shows that bypasses do not keep gradients from growing; the norms and small weights
         do.""")
     table(
         {

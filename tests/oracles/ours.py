@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from given import Arrays, put_under, under, unpack
+from oracles.given import Arrays, put_under, under, unpack
 
 from literategpt import activations, attention, layers, lora, optimizer, sampling
 from literategpt.model import GPTConfig, GPTModel, cross_entropy_loss
