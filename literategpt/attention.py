@@ -118,9 +118,7 @@ def scaled_dot_product_attention(
     scores *= 1.0 / math.sqrt(query.shape[-1])
     # Forbid before the softmax: minus infinity becomes a weight of 0.
     if mask is not None:
-        forbid = np.zeros(mask.shape, scores.dtype)
-        forbid[~mask] = -np.inf
-        scores += forbid
+        np.copyto(scores, -np.inf, where=~mask)
     weights = softmax(scores)
     return weights @ value, weights
 

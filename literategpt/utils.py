@@ -366,7 +366,7 @@ def write_archive(
     whole = header | {"format": file_format, "sha256": archive_hash(header, arrays)}
     text = np.frombuffer(json.dumps(whole, ensure_ascii=False).encode("utf-8"), np.uint8)
     with replace_file(path) as file:
-        np.savez(file, allow_pickle=False, header=text, **arrays)
+        np.savez(file, header=text, **arrays)
 
 
 def read_archive(path: Path | str, file_format: str) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -18,6 +18,7 @@ from literategpt.lora import load_adapter
 from literategpt.model import GPTConfig, GPTModel, cross_entropy_loss
 from literategpt.optimizer import AdamW
 from literategpt.runs import bits_per_character, format_duration
+from literategpt.tokenizer import BPETokenizer
 from literategpt.training import (
     TrainingSettings,
     batch_gradients,
@@ -26,7 +27,7 @@ from literategpt.training import (
     train,
     worker_pool,
 )
-from literategpt.utils import DataLoader, TextDataset, load_checkpoint
+from literategpt.utils import DataLoader, TextDataset, load_checkpoint, save_checkpoint
 
 RNG = np.random.default_rng(0)
 TEXT = "\n".join(
@@ -193,6 +194,30 @@ class TestTrain:
         list(train(model, AdamW(model.trainable_parameters()), make_loader(), total_steps=2))
         for name, array in model.named_parameters().items():
             assert np.array_equal(array, before[name]) == name.startswith("blocks.0."), name
+
+
+PASSAGE = "Full fathom five thy father lies; of his bones are coral made;"
+
+
+def test_a_passage_is_learned_by_heart(tmp_path):
+    """Trained, saved, loaded: the file alone writes the passage, greedily, from its first word."""
+    tokenizer = BPETokenizer()
+    tokenizer.train(PASSAGE, 40)
+    tokens = np.array(tokenizer.encode(PASSAGE))
+    model = make_model(
+        vocabulary_size=len(tokenizer), max_sequence_length=64, embedding_dim=32, dropout=0.0
+    )
+    loader = DataLoader(TextDataset(tokens, len(tokens) - 1), 1, rng=np.random.default_rng(0))
+    settings = TrainingSettings(total_steps=120, peak_learning_rate=1e-2, warmup_steps=10)
+    optimizer = AdamW(model.trainable_parameters())
+    losses = [report.loss for report in train(model, optimizer, loader, settings=settings)]
+    assert losses[-1] < 0.05 < 1.0 < losses[0]
+    save_checkpoint(tmp_path / "m.npz", model, tokenizer)
+
+    loaded = load_checkpoint(tmp_path / "m.npz")
+    prompt = np.array([loaded.tokenizer.encode("Full")])
+    written = loaded.model.generate(prompt, len(tokens) - prompt.shape[1], temperature=0)
+    assert loaded.tokenizer.decode(written[0].tolist()) == PASSAGE
 
 
 class TestEvaluate:
