@@ -40,10 +40,12 @@ from literategpt.layers import (
     Linear,
     LinearSaved,
 )
+from literategpt.lora import LoRALinear
 from literategpt.model import GPTModel, ModelSaved, choose_token, cross_entropy_loss
 from literategpt.optimizer import clip_gradients, cosine_schedule
 from literategpt.sampling import apply_temperature, top_k_filter, top_p_filter
 from literategpt.transformer import TransformerBlock
+from literategpt.utils import TextDataset
 
 HERE = Path(__file__).parent
 
@@ -55,7 +57,7 @@ class Bug:
     Attributes:
         description: One sentence.
         patches: From "literategpt.module:attribute", or "...:Class.method", to a replacement.
-        caught_by: Tests, each as "test_file.py::test_function".
+        caught_by: Tests, each as "test_file.py::test_function", with a class between if it is in one.
     """
 
     description: str
@@ -968,6 +970,83 @@ for bug_name, words, change in (
         bug_name, words, {"literategpt.model:GPTModel._stream": stream(**change)},
         "test_generation.py::test_rows_stop_on_their_own",
     )  # fmt: skip
+
+
+# Data
+
+
+@bug(
+    "utils:TextDataset.__getitem__",
+    "test_utils.py::TestTextDataset::test_targets_are_the_inputs_shifted_once",
+)
+def windows_are_shifted_twice(self, i):
+    """The targets of a window are two places on: the loss falls lower, the text is gibberish."""
+    inputs, targets = GET_WINDOW(self, i)
+    return inputs[:-1], targets[1:]
+
+
+@bug(
+    "utils:TextDataset.__getitem__",
+    "test_utils.py::TestTextDataset::test_targets_are_the_inputs_shifted_once",
+)
+def windows_are_not_shifted(self, i):
+    """The targets are the inputs, so the model learns to copy what it just read."""
+    inputs, _ = GET_WINDOW(self, i)
+    return inputs, inputs
+
+
+GET_WINDOW = TextDataset.__getitem__
+
+
+@bug(
+    "utils:TextDataset.__len__",
+    "test_utils.py::TestTextDataset::test_the_last_window_ends_at_the_last_token",
+    "test_utils.py::TestTextDataset::test_every_token_is_a_target_but_the_first",
+)
+def last_window_is_lost(self):
+    """Where the text does not divide evenly, its end is never trained on."""
+    return 1 + (len(self.tokens) - 1 - self.sequence_length) // self.stride
+
+
+# LoRA
+
+
+@bug(
+    "lora:LoRALinear.backward",
+    "test_lora.py::test_layer_gradients",
+    "test_lora.py::test_first_gradients_by_hand",
+)
+def lora_backward_without_scale(self, grad_output, saved):
+    """Forward multiplies the correction by alpha / rank, backward does not."""
+    grad_input, gradients = LORA_BACKWARD(self, grad_output, saved)
+    return grad_input, {name: g / self.factor for name, g in gradients.items()}
+
+
+LORA_BACKWARD = LoRALinear.backward
+
+
+@bug("lora:LoRALinear.merge", "test_lora.py::test_merging_changes_no_output")
+def lora_merges_without_scale(self):
+    """The correction is merged into the weight without alpha / rank."""
+    self.base = self.weight.copy()
+    self.weight += self.lora_a @ self.lora_b
+
+
+@bug("lora:LoRALinear.unmerge", "test_lora.py::test_unmerging_restores_the_base_to_the_bit")
+def lora_unmerges_by_subtracting(self):
+    """The correction is subtracted again, which leaves the rounding of both sums in the base."""
+    self.weight -= (self.lora_a @ self.lora_b) * self.factor
+    self.base = None
+
+
+@bug("lora:LoRALinear.__init__", "test_lora.py::test_the_start_is_the_base_to_the_bit")
+def lora_starts_away_from_the_base(self, linear, rank=4, alpha=8, *, rng):
+    """Both A and B start random, so the first answer is not the base model's."""
+    LORA_INIT(self, linear, rank, alpha, rng=rng)
+    self.lora_b[...] = rng.normal(0.0, 0.02, self.lora_b.shape)
+
+
+LORA_INIT = LoRALinear.__init__
 
 
 # The checks themselves

@@ -23,9 +23,12 @@ PAIRS = [(name, test) for name, bug in CATALOGUE.items() for test in bug.caught_
 
 
 def find(test):
-    """Find the function of a test, given as file.py::function."""
-    file, function = test.split("::")
-    return getattr(importlib.import_module(file.removesuffix(".py")), function)
+    """Find the function of a test, given as file.py::function or file.py::Class::function."""
+    file, *owner, function = test.split("::")
+    found = importlib.import_module(file.removesuffix(".py"))
+    for name in owner:
+        found = getattr(found, name)()
+    return getattr(found, function)
 
 
 def cases(function):

@@ -24,6 +24,7 @@ TOKENS = np.array([[3, 1, 4, 1], [5, 9, 2, 6]])
 
 
 def make_model(seed=0, **changes):
+    """Make a small float64 model with no special values in it."""
     config = {
         "vocabulary_size": 11, "max_sequence_length": 6, "embedding_dim": 8, "num_heads": 2,
         "num_layers": 2, "feed_forward_dim": 12, "dtype": "float64",
@@ -34,6 +35,7 @@ def make_model(seed=0, **changes):
 
 
 def adapt(model, targets=("query", "value"), rank=3, alpha=5.0, seed=1, random=True):
+    """Put corrections on a model, and draw their values."""
     rng = np.random.default_rng(seed)
     apply_lora(model, rank, alpha, targets, rng=rng)
     if random:
@@ -43,16 +45,19 @@ def adapt(model, targets=("query", "value"), rank=3, alpha=5.0, seed=1, random=T
 
 
 def base_arrays(model):
+    """Copy every array that is not a correction."""
     return {n: a.copy() for n, a in model.named_parameters().items() if ".lora_" not in n}
 
 
 def assert_equal(first, second):
+    """Compare two dictionaries of arrays to the bit."""
     assert first.keys() == second.keys()
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name], err_msg=name)
 
 
 def steps(model, count=5):
+    """Take some training steps and return the optimizer."""
     optimizer = AdamW(model.trainable_parameters(), learning_rate=0.05)
     for _ in range(count):
         logits, saved = model.forward(TOKENS)
@@ -130,7 +135,7 @@ def test_first_gradients_by_hand():
 
 
 def test_the_base_is_identical_after_training():
-    """Training moves the corrections; every bit of the base stays, and the optimizer has none of it."""
+    """Training moves the corrections only; the base keeps its bits, and has no moments."""
     model = make_model()
     before = base_arrays(model)
     adapt(model, TARGETS, random=False)

@@ -26,12 +26,14 @@ TEXT = "to be or not to be that is the question"
 
 
 def make_tokenizer():
+    """Train a tokenizer on a sentence."""
     tokenizer = BPETokenizer()
     tokenizer.train(TEXT, 30)
     return tokenizer
 
 
 def make_model(seed=0, **changes):
+    """Make a small model."""
     config = {
         "vocabulary_size": 30, "max_sequence_length": 8, "embedding_dim": 8,
         "num_heads": 2, "num_layers": 2, "feed_forward_dim": 16,
@@ -40,6 +42,7 @@ def make_model(seed=0, **changes):
 
 
 def take_step(model, optimizer, seed=0):
+    """Take one training step on random tokens."""
     rng = np.random.default_rng(seed)
     tokens = rng.integers(0, 30, (2, 6))
     logits, saved = model.forward(tokens)
@@ -48,6 +51,7 @@ def take_step(model, optimizer, seed=0):
 
 
 def assert_equal_models(first, second):
+    """Compare all parameters of two models to the bit."""
     ours, theirs = first.named_parameters(), second.named_parameters()
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
@@ -123,7 +127,7 @@ class TestDataLoader:
 
     def test_an_epoch_has_every_window_once(self):
         """Shuffling leaves none out and repeats none."""
-        starts = sum(self.starts(self.loader()), [])
+        starts = [start for batch in self.starts(self.loader()) for start in batch]
         assert sorted(starts) == list(range(0, 40, 4))
         assert starts != sorted(starts)
 
