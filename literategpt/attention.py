@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from literategpt.activations import softmax, softmax_backward
+from literategpt.activations import check_floating, softmax, softmax_backward
 from literategpt.layers import (
     Linear,
     LinearSaved,
@@ -173,8 +173,10 @@ def check_attention_shapes(query: Array, key: Array, value: Array, mask: Array |
     """Refuse queries, keys, values and masks that do not fit together.
 
     Raises:
-        ValueError: What does not fit, with the shapes given.
+        ValueError: What does not fit, with the shapes or the dtype given.
     """
+    for array in (query, key, value):
+        check_floating(array)
     if min(query.ndim, key.ndim, value.ndim) < 2:
         raise ValueError(
             f"expected query, key and value of at least two dimensions, got shapes "

@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from literategpt.activations import check_floating
 from literategpt.attention import KVCache
 from literategpt.layers import (
     Dropout,
@@ -581,6 +582,8 @@ def check_loss_arguments(
     Raises:
         ValueError: See `cross_entropy_loss`.
     """
+    check_floating(logits)
+    targets = np.asarray(targets)
     if logits.ndim < 1 or targets.shape != logits.shape[:-1]:
         raise ValueError(f"expected targets of shape {logits.shape[:-1]}, got {targets.shape}")
     if denominator is not None and not denominator > 0:

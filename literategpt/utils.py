@@ -365,8 +365,9 @@ def write_archive(
     """Write arrays and a JSON header to one .npz file, with a checksum of both."""
     whole = header | {"format": file_format, "sha256": archive_hash(header, arrays)}
     text = np.frombuffer(json.dumps(whole, ensure_ascii=False).encode("utf-8"), np.uint8)
+    members: dict[str, Any] = {"header": text, **arrays}
     with replace_file(path) as file:
-        np.savez(file, header=text, **arrays)
+        np.savez(file, **members)
 
 
 def read_archive(path: Path | str, file_format: str) -> tuple[dict[str, Any], dict[str, Array]]:
