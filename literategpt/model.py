@@ -33,7 +33,13 @@ from literategpt.layers import (
     check_token_ids,
     prefixed,
 )
-from literategpt.sampling import apply_temperature, sample, top_k_filter, top_p_filter
+from literategpt.sampling import (
+    apply_temperature,
+    check_logits,
+    sample,
+    top_k_filter,
+    top_p_filter,
+)
 from literategpt.transformer import BlockSaved, TransformerBlock
 from literategpt.types import Array, Gradients
 
@@ -476,7 +482,7 @@ class GPTModel(Module):
         # Try the settings on one harmless row.
         row = np.zeros((1, self.config.vocabulary_size), self.config.dtype)
         filter_logits(row, temperature, top_k, top_p)
-        return tokens
+        return tokens.astype(np.int64)
 
 
 def add_gradients(first: Gradients, second: Gradients) -> Gradients:
@@ -512,6 +518,7 @@ def choose_token(
 ) -> Array:
     """Apply the settings and draw; at temperature 0 take the likeliest, (B, V) -> (B,)."""
     if temperature == 0.0:
+        check_logits(logits)
         likeliest: Array = np.argmax(logits, axis=-1)
         return likeliest
     return sample(filter_logits(logits, temperature, top_k, top_p), rng)

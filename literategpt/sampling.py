@@ -153,9 +153,6 @@ def sample(logits: Array, rng: np.random.Generator) -> Array:
         [473 260 267]
     """
     check_logits(logits)
-    largest = np.max(logits, axis=-1)
-    if not np.isfinite(largest).all():
-        raise ValueError("expected logits without NaN or infinity, with one finite a row")
     # Walk along the cumulative probabilities until they pass a uniform number.
     cumulative = np.cumsum(softmax(logits.astype(np.float64)), axis=-1)
     threshold = rng.random((len(logits), 1)) * cumulative[:, -1:]
@@ -164,12 +161,15 @@ def sample(logits: Array, rng: np.random.Generator) -> Array:
 
 
 def check_logits(logits: Array) -> None:
-    """Refuse logits that are not (B, V) floating-point numbers.
+    """Refuse logits that are not (B, V) floating-point numbers, or from which nothing can be drawn.
 
     Raises:
-        ValueError: The shape or the dtype, as given.
+        ValueError: The shape or the dtype, as given; or a row with NaN, with plus infinity, or
+            without any finite logit.
     """
     if logits.ndim != 2 or not np.issubdtype(logits.dtype, np.floating):
         raise ValueError(
             f"expected floating-point logits of shape (B, V), got {logits.dtype} {logits.shape}"
         )
+    if not np.isfinite(np.max(logits, axis=-1)).all():
+        raise ValueError("expected logits without NaN or infinity, with one finite a row")
