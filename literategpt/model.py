@@ -453,7 +453,8 @@ class GPTModel(Module):
         stream = self.stream(
             tokens, max_new_tokens, temperature, top_k, top_p, eos_id, rng, use_cache
         )
-        return np.concatenate([np.asarray(tokens), *(token[:, None] for token in stream)], axis=1)
+        prompt = np.asarray(tokens, dtype=np.int64)
+        return np.concatenate([prompt, *(token[:, None] for token in stream)], axis=1)
 
     def check_prompt(
         self,
