@@ -34,11 +34,15 @@ lint: $(VENV)/installed  ## check the style of code and prose, the types and the
 update-output: $(VENV)/installed  ## show how the recorded outputs would change, then rewrite them
 	$(RUN) -m pytest --update-output
 
-parity: $(VENV)/installed-bench  ## compare values and gradients with PyTorch, live
-	$(RUN) -m benchmarks.parity
+# Any interpreter with PyTorch, NumPy and pytest will do: make parity PARITY_PYTHON=/path/to/python
+PARITY_PYTHON ?= $(RUN)
+WITH_TORCH := $(if $(filter $(RUN),$(PARITY_PYTHON)),$(VENV)/installed-bench)
 
-bench: $(VENV)/installed-bench  ## measure the speed of a training step beside PyTorch
-	$(RUN) -m benchmarks.speed
+parity: $(WITH_TORCH)  ## compare values and gradients with PyTorch, live
+	$(PARITY_PYTHON) -m pytest --override-ini addopts= tests/parity/test_parity.py
+
+bench: $(WITH_TORCH)  ## measure the speed of a training step beside PyTorch
+	$(PARITY_PYTHON) -m benchmarks.training_step
 
 pretrain: $(VENV)/installed  ## train the default model on the plays of Shakespeare
 	$(RUN) -m literategpt.train_pretrain

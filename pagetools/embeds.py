@@ -32,7 +32,8 @@ def shorten_docstrings(source: str) -> str:
 
     Examples:
         >>> quotes = '"' * 3
-        >>> source = f"def f(x):\n    {quotes}Double x.\n\n    Long.\n    {quotes}\n    return 2 * x"
+        >>> docstring = f"{quotes}Double x.\n\n    Long.\n    {quotes}"
+        >>> source = f"def f(x):\n    {docstring}\n    return 2 * x"
         >>> print(shorten_docstrings(source).replace(quotes, "'"))
         def f(x):
             'Double x.'

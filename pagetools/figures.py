@@ -16,11 +16,11 @@ import html
 import importlib.util
 import re
 import sys
-import xml.etree.ElementTree as etree
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+from xml.etree.ElementTree import Element, SubElement
 
 from markdown import Extension, Markdown
 from markdown.blockprocessors import BlockProcessor
@@ -130,11 +130,11 @@ id="dot-title">A dot.</title><desc id="dot-desc">It is red.</desc></svg>
 class FigureProcessor(BlockProcessor):
     """Replace a paragraph that is one image of `figures/`."""
 
-    def test(self, parent: etree.Element, block: str) -> bool:
+    def test(self, parent: Element, block: str) -> bool:
         """Say whether a block asks for a figure."""
         return bool(_NEAR_MISS.search(block))
 
-    def run(self, parent: etree.Element, blocks: list[str]) -> None:
+    def run(self, parent: Element, blocks: list[str]) -> None:
         """Put the figure in the place of the first block."""
         block = blocks.pop(0)
         found = _IMAGE.match(block)
@@ -149,12 +149,12 @@ class FigureProcessor(BlockProcessor):
             f"figure-{found['page']}-{found['name']}".replace("_", "-"),
         )
         width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])  # type: ignore[index]
-        figure = etree.SubElement(parent, "figure", {"class": "figure"})
-        drawing = etree.SubElement(figure, "div", {"class": "drawing", "data-search-exclude": ""})
+        figure = SubElement(parent, "figure", {"class": "figure"})
+        drawing = SubElement(figure, "div", {"class": "drawing", "data-search-exclude": ""})
         drawing.set("style", f"--width: {width:g}")
         drawing.text = self.parser.md.htmlStash.store(svg)
         if found["caption"]:
-            etree.SubElement(figure, "figcaption").text = found["caption"]
+            SubElement(figure, "figcaption").text = found["caption"]
 
 
 class FigureExtension(Extension):

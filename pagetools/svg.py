@@ -41,7 +41,7 @@ GROUND = Colour("#fffefb", "#1e2129")
 
 WIDTH = 480
 TEXT_SIZE = 14
-STRONGEST = 0.5
+STRONGEST = 0.32
 """Opacity of the fullest cell of a heat map, so that the number on it stays readable."""
 
 _TEXT = "currentColor"

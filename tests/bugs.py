@@ -57,7 +57,7 @@ class Bug:
     Attributes:
         description: One sentence.
         patches: From "literategpt.module:attribute", or "...:Class.method", to a replacement.
-        caught_by: Tests, each as "test_file.py::test_function", with a class between if it is in one.
+        caught_by: Tests, each as "test_file.py::test_function"; a class may stand between.
     """
 
     description: str
@@ -90,28 +90,25 @@ def planted(name: str) -> Iterator[None]:
     """Replace what the bug replaces, wherever it was imported by name, and put it back after."""
     with contextlib.ExitStack() as stack:
         for target, replacement in CATALOGUE[name].patches.items():
-            module_name, path = target.split(":")
-            owner, _, attribute = path.rpartition(".")
-            module = importlib.import_module(module_name)
+            module, path = target.split(":")
+            *owner, attribute = path.split(".")
             if owner:
-                stack.enter_context(replaced(getattr(module, owner), attribute, replacement))
-                continue
-            original = getattr(module, attribute)
-            for user in modules_that_may_use_it():
-                for key in [k for k, value in vars(user).items() if value is original]:
-                    stack.enter_context(replaced(user, key, replacement))
+                class_ = getattr(importlib.import_module(module), owner[0])
+                stack.callback(setattr, class_, attribute, getattr(class_, attribute))
+                setattr(class_, attribute, replacement)
+            else:
+                original = getattr(importlib.import_module(module), attribute)
+                # A module that is first imported under the bug gets the truth at the end too.
+                stack.callback(exchange, replacement, original)
+                exchange(original, replacement)
         yield
 
 
-@contextlib.contextmanager
-def replaced(owner: Any, attribute: str, replacement: Any) -> Iterator[None]:
-    """Set an attribute, and set it back."""
-    original = getattr(owner, attribute)
-    setattr(owner, attribute, replacement)
-    try:
-        yield
-    finally:
-        setattr(owner, attribute, original)
+def exchange(old: Any, new: Any) -> None:
+    """Set every name of a module that stands for one function to another."""
+    for module in modules_that_may_use_it():
+        for name in [name for name, value in vars(module).items() if value is old]:
+            setattr(module, name, new)
 
 
 def modules_that_may_use_it() -> list[ModuleType]:
@@ -533,10 +530,10 @@ for bug_name, dropped_paths, words in (
 @bug(
     "transformer:TransformerBlock.backward",
     "test_transformer.py::test_block_gradients",
-    "test_transformer.py::test_block_with_silent_sub_layers_is_a_by_pass",
+    "test_transformer.py::test_block_with_silent_sub_layers_is_a_bypass",
 )
 def residual_gradient_is_dropped(self, grad_output, saved):
-    """The gradient goes through the sub-layers but not along the by-pass around them."""
+    """The gradient goes through the sub-layers but not along the bypass around them."""
     grad_input, gradients = BLOCK_BACKWARD(self, grad_output, saved)
     return grad_input - grad_output, gradients
 

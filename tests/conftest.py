@@ -3,7 +3,6 @@
 import contextlib
 
 import bugs
-import numpy as np
 import pytest
 
 
@@ -29,9 +28,3 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """Say at the top what is planted."""
     name = config.getoption("--plant")
     return name and f"planted: {name}: {bugs.CATALOGUE[name].description}"
-
-
-@pytest.fixture
-def rng() -> np.random.Generator:
-    """A generator with a fixed seed."""
-    return np.random.default_rng(0)

@@ -224,6 +224,19 @@ def test_each_head_is_attention_on_its_own_columns():
     np.testing.assert_allclose(layer.forward(x, mask=mask)[0], expected, atol=1e-13)
 
 
+def test_each_sequence_may_have_a_mask_of_its_own():
+    """A mask of (B, 1, T, T) acts on each sequence alone, in forward and in backward."""
+    layer, x = attention_layer(), draw(2, 4, CHANNELS)
+    masks = np.stack([create_causal_mask(4), np.ones((4, 4), bool)])
+    masks[1, :, 0] = False  # the second sequence begins with padding
+    together = layer.forward(x, mask=masks[:, None])[0]
+    for row in range(2):
+        alone = layer.forward(x[row : row + 1], mask=masks[row])[0]
+        np.testing.assert_allclose(together[row], alone[0], atol=1e-13)
+    check = check_layer(Masked(masks[:, None]), x, rng=generator(3))
+    assert_gradients_right(check)
+
+
 def test_layer_gradients():
     """The input's slope is the sum of the paths through queries, keys and values."""
     layer = Masked(create_causal_mask(5))
@@ -333,3 +346,7 @@ def test_cache_refuses_what_does_not_fit(shape, message):
     assert cache.length == 3
 
 
+def test_integers_are_refused_clearly():
+    """Whole numbers typed without a point are refused with the dtype that was expected."""
+    with pytest.raises(ValueError, match="float.*int64"):
+        scaled_dot_product_attention(*np.ones((3, 2, 2), int))

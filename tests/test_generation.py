@@ -175,9 +175,7 @@ def test_rows_stop_on_their_own(use_cache):
     """A row that wrote the end token is filled with it; the others write on undisturbed."""
     gpt, eos = small_model(), 3
     free = gpt.generate(prompts(6), 30, rng=generator(1), use_cache=use_cache)[:, 2:]
-    stopped = gpt.generate(
-        prompts(6), 30, rng=generator(1), eos_id=eos, use_cache=use_cache
-    )[:, 2:]
+    stopped = gpt.generate(prompts(6), 30, rng=generator(1), eos_id=eos, use_cache=use_cache)[:, 2:]
     ends = first_of_each_row(free, eos)
     assert len(set(ends)) > 2
     assert stopped.shape[1] == min(max(ends) + 1, 30)
@@ -283,6 +281,25 @@ def test_the_prompt_is_not_changed():
         for new in (0, 20):
             assert not np.shares_memory(gpt.generate(prompt, new, rng=generator(), top_k=3), prompt)
     np.testing.assert_array_equal(prompt, prompts())
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "uint16", "int32", "int64", "uint64"])
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_prompts_of_any_integer_dtype(dtype, use_cache):
+    """The text does not depend on the dtype of the prompt, and consists of integers."""
+    gpt = lively_model()
+    text = gpt.generate(prompts().astype(dtype), 12, temperature=0, use_cache=use_cache)
+    assert np.issubdtype(text.dtype, np.integer)
+    np.testing.assert_array_equal(text, gpt.generate(prompts(), 12, temperature=0))
+
+
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_a_broken_model_does_not_write(temperature):
+    """Logits of NaN are refused, greedily too, instead of becoming token 0."""
+    gpt = small_model()
+    gpt.final_norm.bias[0] = np.nan
+    with pytest.raises(ValueError, match="without NaN"):
+        gpt.generate(prompts(), 3, temperature=temperature)
 
 
 @pytest.mark.parametrize(

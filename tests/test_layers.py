@@ -103,6 +103,12 @@ def test_layer_norm_eps_is_inside_the_root():
     np.testing.assert_allclose(norm(np.array([-2.0, 2.0])), [-2 / 3, 2 / 3], rtol=1e-15)
 
 
+def test_layer_norm_eps_is_one_in_a_hundred_thousand():
+    """Unless told otherwise eps is 1e-5: a spread as small as its root is halved in variance."""
+    size = 1e-5**0.5
+    np.testing.assert_allclose(norm64(2)(np.array([-size, size])), [-(0.5**0.5), 0.5**0.5])
+
+
 def test_layer_norm_of_a_constant_vector():
     """A vector without spread becomes the bias, and its slopes are finite."""
     norm = randomized(norm64(3))
@@ -256,8 +262,10 @@ def test_backward_leaves_frozen_arrays_out(make, frozen):
     grad_input, gradients = layer.backward(x, saved)
     layer.frozen_names = frozenset(frozen)
     grad_frozen, gradients_frozen = layer.backward(x, saved)
-    assert gradients_frozen.keys() == layer.trainable_parameters().keys() == (
-        gradients.keys() - frozen
+    assert (
+        gradients_frozen.keys()
+        == layer.trainable_parameters().keys()
+        == (gradients.keys() - frozen)
     )
     np.testing.assert_array_equal(grad_frozen, grad_input)
     for name, gradient in gradients_frozen.items():

@@ -461,6 +461,16 @@ def test_bad_configurations_are_refused(changes, message):
         small_config(**changes)
 
 
+def test_default_configuration():
+    """The default model is the one of the pages: each value is written down here once more."""
+    assert GPTConfig().to_dict() == {
+        "vocabulary_size": 2000, "max_sequence_length": 256, "embedding_dim": 128,
+        "num_heads": 4, "num_layers": 4, "feed_forward_dim": 512, "dropout": 0.0,
+        "tie_weights": True, "positional_encoding": "sinusoidal", "position_scale": 0.02,
+        "dtype": "float32",
+    }  # fmt: skip
+
+
 def test_odd_dimensions_are_fine_with_learned_positions():
     """Only sines and cosines come in pairs."""
     config = small_config(embedding_dim=9, positional_encoding="learned")
@@ -524,3 +534,24 @@ def test_bad_targets_are_refused(targets, settings, message):
     """Targets of another shape or dtype, or outside the vocabulary, are refused."""
     with pytest.raises(ValueError, match=message):
         cross_entropy_loss(np.zeros((2, 8, 3)), targets, **settings)
+
+
+def test_integer_logits_are_refused_clearly():
+    """Whole numbers typed without a point are refused with the dtype that was expected."""
+    with pytest.raises(ValueError, match="float.*int64"):
+        cross_entropy_loss(np.zeros((2, 3), int), np.array([0, 1]))
+
+
+def test_lists_are_taken_for_arrays():
+    """Tokens and targets may be lists of lists, as a tokenizer's encode makes them."""
+    gpt, tokens, targets = small_model(), [[1, 2, 3], [4, 5, 6]], [[2, 3, 4], [5, 6, 0]]
+    logits, saved = gpt.forward(tokens)
+    np.testing.assert_array_equal(logits, gpt.forward(np.array(tokens))[0])
+    np.testing.assert_array_equal(gpt(tokens), logits)
+    np.testing.assert_array_equal(saved.tokens.ids, tokens)
+    loss, _ = cross_entropy_loss(logits, targets)
+    assert loss == cross_entropy_loss(logits, np.array(targets))[0]
+    last = gpt.extend(tokens, gpt.create_cache(2))
+    np.testing.assert_allclose(last, logits[:, -1], atol=1e-12)
+    written = gpt.generate(tokens, 3, temperature=0)
+    np.testing.assert_array_equal(written, gpt.generate(np.array(tokens), 3, temperature=0))

@@ -1,5 +1,6 @@
 """AdamW, clipping and the schedule: by hand, against plain loops, and at every border."""
 
+import itertools
 import math
 
 import numpy as np
@@ -31,9 +32,12 @@ def test_schedule_reaches_its_peak_and_minimum_exactly():
             assert values[max(warmup - 1, 0)] == peak, (peak, warmup)
             assert max(values) == peak, (peak, warmup)
             assert values[-1] == peak / 10, (peak, warmup)
-            assert cosine_schedule(
-                9999, peak=peak, warmup_steps=warmup, total_steps=300, minimum=peak / 10
-            ) == peak / 10
+            assert (
+                cosine_schedule(
+                    9999, peak=peak, warmup_steps=warmup, total_steps=300, minimum=peak / 10
+                )
+                == peak / 10
+            )
 
 
 @pytest.mark.parametrize("warmup", [0, 1, 5, 20])
@@ -145,6 +149,18 @@ def test_first_step_by_hand():
     weights = {"w": np.zeros(3)}
     AdamW(weights, learning_rate=0.001).step({"w": np.array([100.0, 1.0, 0.01])})
     np.testing.assert_allclose(weights["w"], [-0.001] * 3, rtol=2e-6)
+
+
+def test_defaults():
+    """Unless told otherwise: rate 1e-3, betas 0.9 and 0.95, eps 1e-8, weight decay 0.1."""
+    ours, given = {"w": np.ones((2, 2))}, {"w": np.ones((2, 2))}
+    optimizers = [
+        AdamW(ours),
+        AdamW(given, learning_rate=1e-3, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1),
+    ]
+    for optimizer, seed in itertools.product(optimizers, range(3)):
+        optimizer.step({"w": 1e-8 * generator(seed).normal(size=(2, 2))})
+    np.testing.assert_array_equal(ours["w"], given["w"])
 
 
 def plain_adamw(values, gradients, ndim, *, rate, beta1, beta2, eps, decay):
@@ -261,6 +277,7 @@ def test_the_step_s_learning_rate_replaces_the_constructor_s():
 
 def test_state_continues_to_the_bit():
     """A new optimizer that takes over state and parameters goes on as the old one would have."""
+
     def gradients(step):
         return {"w": generator(step).normal(size=(2, 3)).astype("float32")}
 

@@ -119,6 +119,15 @@ def test_top_p_tolerance_holds_for_every_shift():
         check_top_p_at_a_sum_that_rounds("float64", shift)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_top_p_tolerance_is_as_stated(dtype):
+    """A p above 8/16 + 4/16 by half the tolerance, 4 eps V, keeps two tokens, by twice it three."""
+    tolerance = 4 * float(np.finfo(dtype).eps) * 5
+    for factor, count in ((0.5, 2), (2.0, 3)):
+        filtered = top_p_filter(EXAMPLE.astype(dtype), 0.75 + factor * tolerance)
+        assert np.isfinite(filtered).sum() == count
+
+
 def test_top_p_reaches_p_and_not_a_token_less():
     """On random rows the kept mass reaches p, and without the least of them it does not."""
     logits = 2 * generator().normal(size=(200, 20))

@@ -1,4 +1,4 @@
-"""The feed-forward network and the block: gradients, by-passes, causality, and the cache."""
+"""The feed-forward network and the block: gradients, bypasses, causality, and the cache."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_block_gradients_of_one_token():
     assert_gradients_right(check_layer(make_block(), draw(1, 1, CHANNELS), rng=generator(2)))
 
 
-def test_block_with_silent_sub_layers_is_a_by_pass():
+def test_block_with_silent_sub_layers_is_a_bypass():
     """When both sub-layers write zeros, input and gradient pass through unchanged."""
     block, x, upstream = make_block(), draw(2, 5, CHANNELS), draw(2, 5, CHANNELS, seed=6)
     for last in (block.attention.output, block.feed_forward.contract):
@@ -88,7 +88,7 @@ def test_block_does_not_see_the_future():
     np.testing.assert_array_equal(same, [True, True, False, False, False])
 
 
-def test_dropout_acts_on_both_sub_layers_and_not_on_the_by_pass():
+def test_dropout_acts_on_both_sub_layers_and_not_on_the_bypass():
     """In training each sub-layer's result is masked by its own mask, before it is added."""
     block, x = make_block(0.5), draw(2, 5, CHANNELS)
     output, saved = block.forward(x, rng=generator(3))

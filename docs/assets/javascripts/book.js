@@ -1,5 +1,8 @@
-// What the style sheets cannot do: open every fold on paper, and let the keyboard scroll wide code.
+// What the style sheets cannot do: open every fold on paper, let the keyboard scroll wide tables,
+// and name the search for those who hear the page.
 "use strict";
+
+document.querySelector(".md-search")?.setAttribute("aria-label", "Search");
 
 let opened = [];
 
