@@ -55,7 +55,10 @@ def _first_paragraph(docstring: list[str]) -> list[str]:
     opening = _QUOTES.search(docstring[0])
     if blank is None or opening is None:
         return docstring
-    return [*docstring[: blank - 1], docstring[blank - 1] + opening[1]]
+    kept = [*docstring[: blank - 1], docstring[blank - 1] + opening[1]]
+    # What was a raw string because of a formula need not be one any more.
+    raw = "\\" in "".join(kept)
+    return kept if raw else [re.sub(r"^(\s*)[rR]", r"\1", kept[0]), *kept[1:]]
 
 
 def mark_shapes(docstring: str) -> str:
@@ -73,6 +76,8 @@ class EmbedExtension(griffe.Extension):
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Called by griffe for every object of a package that it has loaded."""
+        if obj.name == "__post_init__":
+            obj.public = False  # the checks of a configuration are in its Raises
         if obj.docstring is not None:
             obj.docstring.value = mark_shapes(obj.docstring.value)
         if obj.is_class or obj.is_function or obj.is_attribute:

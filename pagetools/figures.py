@@ -25,8 +25,6 @@ from xml.etree.ElementTree import Element, SubElement
 from markdown import Extension, Markdown
 from markdown.blockprocessors import BlockProcessor
 
-from pagetools.svg import Picture
-
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ROOT / "docs" / "figures"
 
@@ -58,7 +56,9 @@ def _load(page: str, changed: float) -> ModuleType:
     if module is not None and module.__dict__["changed"] == changed:
         return module
     if module is not None:
-        for known in [n for n in sys.modules if re.match(r"(literategpt|docs_figures)\b", n)]:
+        for known in [
+            n for n in sys.modules if re.match(r"(literategpt|docs_figures|pagetools\.svg)\b", n)
+        ]:
             del sys.modules[known]
     if not path.is_file():
         raise FigureError(f"expected figures in docs/figures/{page}.py, which does not exist")
@@ -78,9 +78,10 @@ def _draw(page: str, name: str, changed: float) -> str:
     if not callable(function):
         raise FigureError(f"expected a function {name} in docs/figures/{page}.py, found none")
     picture = function()
-    if not isinstance(picture, Picture):
+    if not hasattr(picture, "_repr_svg_"):
         raise FigureError(f"expected {page}.{name} to return a Picture, got {type(picture)}")
-    return str(picture)
+    svg: str = picture._repr_svg_()
+    return svg
 
 
 def draw(page: str, name: str) -> str:

@@ -128,6 +128,12 @@ def test_top_p_tolerance_is_as_stated(dtype):
         assert np.isfinite(filtered).sum() == count
 
 
+def test_top_p_of_one_keeps_the_last_crumb():
+    """At p = 1 a token of probability 1e-22 is kept too, though it is far below the tolerance."""
+    assert kept(top_p_filter(np.array([[0.0, -50.0]]), 1.0)) == [[True, True]]
+    assert kept(top_p_filter(np.array([[0.0, -50.0]]), 0.999)) == [[True, False]]
+
+
 def test_top_p_reaches_p_and_not_a_token_less():
     """On random rows the kept mass reaches p, and without the least of them it does not."""
     logits = 2 * generator().normal(size=(200, 20))
@@ -188,6 +194,24 @@ def test_removed_tokens_are_never_drawn():
     """A logit of minus infinity has probability 0, at either end of the row."""
     logits = np.repeat([[-np.inf, 0.0, -np.inf, 0.0, -np.inf]], 1000, axis=0)
     assert set(sample(logits, generator())) == {1, 3}
+
+
+class Constant:
+    """A generator that always gives one number."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def random(self, shape):
+        """Return the number, in the shape asked for."""
+        return np.full(shape, self.number)
+
+
+@pytest.mark.parametrize(("number", "token"), [(0.0, 1), (0.5, 3), (np.nextafter(1.0, 0.0), 3)])
+def test_the_ends_of_the_draw(number, token):
+    """The smallest and the largest uniform number fall on tokens that are there."""
+    row = np.array([[-np.inf, 0.0, -np.inf, 0.0, -np.inf]])
+    assert sample(row, Constant(number)) == [token]
 
 
 def test_a_draw_is_fixed_by_the_generator():
