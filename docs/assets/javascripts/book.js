@@ -1,17 +1,21 @@
-// What the style sheets cannot do: open every fold on paper, let the keyboard scroll wide tables,
-// and name the search for those who hear the page.
+// What the style sheets cannot do: on paper open every fold and print in ink, let the keyboard
+// scroll wide tables, and name the search for those who hear the page.
 "use strict";
 
 document.querySelector(".md-search")?.setAttribute("aria-label", "Search");
 
 let opened = [];
+let scheme = "";
 
 window.addEventListener("beforeprint", () => {
+  scheme = document.body.dataset.mdColorScheme;
+  document.body.dataset.mdColorScheme = "default";
   opened = [...document.querySelectorAll("details:not([open])")];
   for (const fold of opened) fold.open = true;
 });
 
 window.addEventListener("afterprint", () => {
+  document.body.dataset.mdColorScheme = scheme;
   for (const fold of opened) fold.open = false;
 });
 
