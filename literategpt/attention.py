@@ -68,6 +68,36 @@ def create_causal_mask(query_length: int, key_length: int | None = None) -> Arra
     return np.tri(query_length, key_length, key_length - query_length, dtype=bool)
 
 
+def check_attention_shapes(query: Array, key: Array, value: Array, mask: Array | None) -> None:
+    """Refuse queries, keys, values and masks that do not fit together.
+
+    Raises:
+        ValueError: What does not fit, with the shapes or the dtype given.
+    """
+    for array in (query, key, value):
+        check_floating(array)
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise ValueError(
+            f"expected query, key and value of at least two dimensions, got shapes "
+            f"{query.shape}, {key.shape} and {value.shape}"
+        )
+    if query.shape[-1] != key.shape[-1]:
+        raise ValueError(
+            f"expected query and key vectors of one length, got {query.shape[-1]} "
+            f"and {key.shape[-1]}"
+        )
+    if key.shape[-2] != value.shape[-2]:
+        raise ValueError(
+            f"expected as many keys as values, got {key.shape[-2]} and {value.shape[-2]}"
+        )
+    if mask is not None:
+        if mask.dtype != bool:
+            raise ValueError(f"expected a boolean mask, True where allowed, got {mask.dtype}")
+        expected = (query.shape[-2], key.shape[-2])
+        if mask.ndim < 2 or mask.shape[-2:] != expected:
+            raise ValueError(f"expected a mask of shape (..., {expected}), got {mask.shape}")
+
+
 def scaled_dot_product_attention(
     query: Array, key: Array, value: Array, mask: Array | None = None
 ) -> tuple[Array, Array]:
@@ -167,36 +197,6 @@ def scaled_dot_product_attention_backward(
     grad_query = grad_scores @ key
     grad_key = np.swapaxes(grad_scores, -1, -2) @ query
     return grad_query, grad_key, grad_value
-
-
-def check_attention_shapes(query: Array, key: Array, value: Array, mask: Array | None) -> None:
-    """Refuse queries, keys, values and masks that do not fit together.
-
-    Raises:
-        ValueError: What does not fit, with the shapes or the dtype given.
-    """
-    for array in (query, key, value):
-        check_floating(array)
-    if min(query.ndim, key.ndim, value.ndim) < 2:
-        raise ValueError(
-            f"expected query, key and value of at least two dimensions, got shapes "
-            f"{query.shape}, {key.shape} and {value.shape}"
-        )
-    if query.shape[-1] != key.shape[-1]:
-        raise ValueError(
-            f"expected query and key vectors of one length, got {query.shape[-1]} "
-            f"and {key.shape[-1]}"
-        )
-    if key.shape[-2] != value.shape[-2]:
-        raise ValueError(
-            f"expected as many keys as values, got {key.shape[-2]} and {value.shape[-2]}"
-        )
-    if mask is not None:
-        if mask.dtype != bool:
-            raise ValueError(f"expected a boolean mask, True where allowed, got {mask.dtype}")
-        expected = (query.shape[-2], key.shape[-2])
-        if mask.ndim < 2 or mask.shape[-2:] != expected:
-            raise ValueError(f"expected a mask of shape (..., {expected}), got {mask.shape}")
 
 
 def split_heads(x: Array, num_heads: int) -> Array:

@@ -46,7 +46,6 @@ __all__ = [
     "split_text",
 ]
 
-# Each play by its genre and its name in the downloaded package; the order is that of train.txt.
 PLAYS = (
     "comedies/a-midsummer-night-s-dream",
     "comedies/as-you-like-it",
@@ -86,21 +85,23 @@ PLAYS = (
     "tragedies/romeo-and-juliet",
     "tragedies/timon-of-athens",
 )
+"""Each play by its genre and its name in the downloaded package; the order is that of train.txt."""
 
-# One comedy, one history, one romance and one tragedy, together a tenth of the text. They share
-# neither their story nor their people with another play, as the plays about the Henrys, the
-# Richards, Falstaff or Antony do, so that nobody who speaks in them is met in training.
 VALIDATION_PLAYS = (
     "comedies/as-you-like-it",
     "histories/king-john",
     "romances/the-tempest",
     "tragedies/othello",
 )
+"""The plays held out: a comedy, a history, a romance and a tragedy, a tenth of the text.
 
-# The characters that are left after cleaning, by code point.
+They share neither their story nor their people with another play, as the plays about the Henrys,
+the Richards, Falstaff or Antony do, so that nobody who speaks in them is met in training.
+"""
+
 ALPHABET = "\n !',-.:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+"""The characters that are left after cleaning, by code point."""
 
-# Characters that are too rare to learn, and what is written in their place: (what, pattern, text).
 NORMALISATIONS = (
     ("& c.", r"& ?c\.?", "etc."),
     ("&", r"&", "and"),
@@ -110,6 +111,7 @@ NORMALISATIONS = (
     ("6", r"6", "six "),
     ("8", r"8", "eight "),
 )
+"""Characters too rare to learn, and what is written in their place: (what, pattern, text)."""
 
 
 class CorpusError(RuntimeError):
@@ -374,6 +376,7 @@ SHAKESPEARE = Recipe(
     train_sha256="f6ee432795818cfa71d92ac4cca98acf68f2ce9839536a40da81d2b449f8ae10",
     validation_sha256="926836816d497eae6021ef50702b734486fc247a6ec46267c524c18302c6c9a9",
 )
+"""How the corpus of the plays is made, with the hashes that it must have."""
 
 
 def _sha256(data: bytes) -> str:

@@ -79,6 +79,42 @@ def encode_known(tokenizer: BPETokenizer, text: str) -> Array:
     return tokens
 
 
+def assemble(
+    arguments: argparse.Namespace,
+    output: Path,
+    model: GPTModel,
+    tokenizer: BPETokenizer,
+    train_text: str,
+    validation_text: str,
+    save: Callable[[GPTModel, BPETokenizer, int], None],
+) -> Run:
+    """Join the parts of a fine-tuning run."""
+    keep_freed_memory()
+    tokens = encode_known(tokenizer, train_text)
+    length = min(arguments.sequence_length, model.config.max_sequence_length)
+    settings = TrainingSettings(
+        total_steps=arguments.steps,
+        peak_learning_rate=arguments.learning_rate,
+        minimum_learning_rate=0.0,
+        warmup_steps=max(1, arguments.steps // 20),
+        seed=arguments.seed,
+    )
+    return Run(
+        model=model,
+        tokenizer=tokenizer,
+        optimizer=AdamW(model.trainable_parameters()),
+        loader=new_loader(tokens, length, arguments.batch_size, arguments.seed),
+        validation=encode_known(tokenizer, validation_text),
+        validation_characters=len(validation_text),
+        settings=settings,
+        save=lambda step: save(model, tokenizer, step),
+        log_path=output.with_suffix(".csv"),
+        evaluate_every=arguments.evaluate_every,
+        checkpoint_every=arguments.steps,
+        workers=arguments.workers,
+    )
+
+
 def finetune(
     arguments: argparse.Namespace,
     output: Path,
@@ -115,39 +151,3 @@ def finetune(
         return 1
     print("\n".join([*describe_losses(task, result), f"written: {output}   log: {task.log_path}"]))
     return 0
-
-
-def assemble(
-    arguments: argparse.Namespace,
-    output: Path,
-    model: GPTModel,
-    tokenizer: BPETokenizer,
-    train_text: str,
-    validation_text: str,
-    save: Callable[[GPTModel, BPETokenizer, int], None],
-) -> Run:
-    """Join the parts of a fine-tuning run."""
-    keep_freed_memory()
-    tokens = encode_known(tokenizer, train_text)
-    length = min(arguments.sequence_length, model.config.max_sequence_length)
-    settings = TrainingSettings(
-        total_steps=arguments.steps,
-        peak_learning_rate=arguments.learning_rate,
-        minimum_learning_rate=0.0,
-        warmup_steps=max(1, arguments.steps // 20),
-        seed=arguments.seed,
-    )
-    return Run(
-        model=model,
-        tokenizer=tokenizer,
-        optimizer=AdamW(model.trainable_parameters()),
-        loader=new_loader(tokens, length, arguments.batch_size, arguments.seed),
-        validation=encode_known(tokenizer, validation_text),
-        validation_characters=len(validation_text),
-        settings=settings,
-        save=lambda step: save(model, tokenizer, step),
-        log_path=output.with_suffix(".csv"),
-        evaluate_every=arguments.evaluate_every,
-        checkpoint_every=arguments.steps,
-        workers=arguments.workers,
-    )

@@ -30,6 +30,16 @@ INITIAL_STD = 0.02
 """Standard deviation of a weight before training, as in GPT-2."""
 
 
+def prefixed(name: str, arrays: dict[str, Array]) -> dict[str, Array]:
+    """Put a module's name before each of its arrays' names.
+
+    Examples:
+        >>> prefixed("query", {"weight": 1, "bias": 2})
+        {'query.weight': 1, 'query.bias': 2}
+    """
+    return {f"{name}.{key}": value for key, value in arrays.items()}
+
+
 class Module:
     """A part of a model: it owns parameters and other modules, and knows their names.
 
@@ -104,16 +114,6 @@ class Module:
         return found
 
 
-def prefixed(name: str, arrays: dict[str, Array]) -> dict[str, Array]:
-    """Put a module's name before each of its arrays' names.
-
-    Examples:
-        >>> prefixed("query", {"weight": 1, "bias": 2})
-        {'query.weight': 1, 'query.bias': 2}
-    """
-    return {f"{name}.{key}": value for key, value in arrays.items()}
-
-
 def draw_weights(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
     """Draw initial values in float64, then round: both dtypes start from the same model."""
     return rng.normal(0.0, INITIAL_STD, shape).astype(dtype)
@@ -144,6 +144,17 @@ class LinearSaved(NamedTuple):
     """What `Linear.backward` needs: the input."""
 
     input: Array
+
+
+def sum_rows(matrix: Array) -> Array:
+    """Add up the rows of a matrix, (N, C) -> (C,), faster than `sum(axis=0)` for tall matrices.
+
+    Examples:
+        >>> print(sum_rows(np.array([[1.0, 2.0], [3.0, 4.0]])))
+        [4. 6.]
+    """
+    total: Array = np.ones(len(matrix), matrix.dtype) @ matrix
+    return total
 
 
 class Linear(Module):
@@ -227,17 +238,6 @@ class Linear(Module):
             gradients["bias"] = sum_rows(grad)
         grad_input = grad @ self.weight.T
         return grad_input.reshape(saved.input.shape), gradients
-
-
-def sum_rows(matrix: Array) -> Array:
-    """Add up the rows of a matrix, (N, C) -> (C,), faster than `sum(axis=0)` for tall matrices.
-
-    Examples:
-        >>> print(sum_rows(np.array([[1.0, 2.0], [3.0, 4.0]])))
-        [4. 6.]
-    """
-    total: Array = np.ones(len(matrix), matrix.dtype) @ matrix
-    return total
 
 
 class LayerNormSaved(NamedTuple):
@@ -338,6 +338,26 @@ class EmbeddingSaved(NamedTuple):
     ids: Array
 
 
+def check_token_ids(ids: Array, vocabulary_size: int) -> None:
+    """Refuse ids that are not integers or that have no row in the table.
+
+    Raises:
+        ValueError: The dtype or one of the ids does not fit.
+
+    Examples:
+        >>> check_token_ids(np.array([3, 9]), 5)
+        Traceback (most recent call last):
+            ...
+        ValueError: expected token ids from 0 to 4, got 9
+    """
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise ValueError(f"expected token ids of an integer dtype, got {ids.dtype}")
+    outside = (ids < 0) | (ids >= vocabulary_size)
+    if outside.any():
+        first = ids[outside].flat[0]
+        raise ValueError(f"expected token ids from 0 to {vocabulary_size - 1}, got {first}")
+
+
 class Embedding(Module):
     r"""A table with one row of numbers a token: looking a token up is taking its row.
 
@@ -402,26 +422,6 @@ class Embedding(Module):
         return None, gradients
 
 
-def check_token_ids(ids: Array, vocabulary_size: int) -> None:
-    """Refuse ids that are not integers or that have no row in the table.
-
-    Raises:
-        ValueError: The dtype or one of the ids does not fit.
-
-    Examples:
-        >>> check_token_ids(np.array([3, 9]), 5)
-        Traceback (most recent call last):
-            ...
-        ValueError: expected token ids from 0 to 4, got 9
-    """
-    if not np.issubdtype(ids.dtype, np.integer):
-        raise ValueError(f"expected token ids of an integer dtype, got {ids.dtype}")
-    outside = (ids < 0) | (ids >= vocabulary_size)
-    if outside.any():
-        first = ids[outside].flat[0]
-        raise ValueError(f"expected token ids from 0 to {vocabulary_size - 1}, got {first}")
-
-
 def sinusoid_table(max_sequence_length: int, embedding_dim: int) -> Array:
     r"""Make the table of position vectors, in float64.
 
@@ -449,6 +449,18 @@ def sinusoid_table(max_sequence_length: int, embedding_dim: int) -> Array:
     table[:, 0::2] = np.sin(angles)
     table[:, 1::2] = np.cos(angles)
     return table
+
+
+def check_positions(start: int, length: int, available: int) -> None:
+    """Refuse positions that a table does not have.
+
+    Raises:
+        ValueError: `start` is negative, or the last position is past the table's end.
+    """
+    if start < 0 or start + length > available:
+        raise ValueError(
+            f"expected positions within 0 to {available - 1}, got {start} to {start + length - 1}"
+        )
 
 
 class PositionalEncoding(Module):
@@ -503,18 +515,6 @@ class PositionalEncoding(Module):
     def backward(self, grad_output: Array, saved: None) -> tuple[Array, Gradients]:
         """Pass the gradient on: adding a constant changes no slope."""
         return grad_output, {}
-
-
-def check_positions(start: int, length: int, available: int) -> None:
-    """Refuse positions that a table does not have.
-
-    Raises:
-        ValueError: `start` is negative, or the last position is past the table's end.
-    """
-    if start < 0 or start + length > available:
-        raise ValueError(
-            f"expected positions within 0 to {available - 1}, got {start} to {start + length - 1}"
-        )
 
 
 class DropoutSaved(NamedTuple):

@@ -298,6 +298,11 @@ def base_hash(model: GPTModel) -> str:
 ADAPTER_FORMAT = "literategpt adapter 1"
 
 
+def lora_arrays(model: GPTModel) -> dict[str, Array]:
+    """List the matrices A and B of every adapted layer."""
+    return {n: a for n, a in model.named_parameters().items() if ".lora_" in n}
+
+
 def save_adapter(path: Path | str, model: GPTModel) -> None:
     """Write the corrections, and which base they belong to, to one small file.
 
@@ -329,11 +334,6 @@ def save_adapter(path: Path | str, model: GPTModel) -> None:
         "base": base_hash(model),
     }
     write_archive(path, ADAPTER_FORMAT, header, lora_arrays(model))
-
-
-def lora_arrays(model: GPTModel) -> dict[str, Array]:
-    """List the matrices A and B of every adapted layer."""
-    return {n: a for n, a in model.named_parameters().items() if ".lora_" in n}
 
 
 def load_adapter(path: Path | str, model: GPTModel) -> None:

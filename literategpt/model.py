@@ -137,6 +137,45 @@ class ModelSaved(NamedTuple):
     head: LinearSaved  # (B, T, C), what the head was given
 
 
+def add_gradients(first: Gradients, second: Gradients) -> Gradients:
+    """Join two dictionaries; where both have a name, add: two uses of one array are two paths.
+
+    Examples:
+        >>> table = {"token_embedding.weight": np.array([1.0, 2.0])}
+        >>> add_gradients(table, {"token_embedding.weight": np.array([10.0, 20.0])})
+        {'token_embedding.weight': array([11., 22.])}
+    """
+    both = first.keys() & second.keys()
+    return first | second | {name: first[name] + second[name] for name in both}
+
+
+def filter_logits(
+    logits: Array, temperature: float, top_k: int | None, top_p: float | None
+) -> Array:
+    """Apply the settings in their order: temperature, top-k, top-p, (B, V) -> (B, V)."""
+    logits = apply_temperature(logits, temperature)
+    if top_k is not None:
+        logits = top_k_filter(logits, top_k)
+    if top_p is not None:
+        logits = top_p_filter(logits, top_p)
+    return logits
+
+
+def choose_token(
+    logits: Array,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    rng: np.random.Generator,
+) -> Array:
+    """Apply the settings and draw; at temperature 0 take the likeliest, (B, V) -> (B,)."""
+    if temperature == 0.0:
+        check_logits(logits)
+        likeliest: Array = np.argmax(logits, axis=-1)
+        return likeliest
+    return sample(filter_logits(logits, temperature, top_k, top_p), rng)
+
+
 class GPTModel(Module):
     """A decoder-only transformer: it scores every token of the vocabulary as the next one.
 
@@ -486,43 +525,25 @@ class GPTModel(Module):
         return tokens.astype(np.int64)
 
 
-def add_gradients(first: Gradients, second: Gradients) -> Gradients:
-    """Join two dictionaries; where both have a name, add: two uses of one array are two paths.
+def check_loss_arguments(
+    logits: Array, targets: Array, ignore_index: int | None, denominator: float | None
+) -> tuple[Array, Array]:
+    """Refuse bad arguments of the loss; return flat targets (ignored ones as 0) and what counts.
 
-    Examples:
-        >>> table = {"token_embedding.weight": np.array([1.0, 2.0])}
-        >>> add_gradients(table, {"token_embedding.weight": np.array([10.0, 20.0])})
-        {'token_embedding.weight': array([11., 22.])}
+    Raises:
+        ValueError: See `cross_entropy_loss`.
     """
-    both = first.keys() & second.keys()
-    return first | second | {name: first[name] + second[name] for name in both}
-
-
-def filter_logits(
-    logits: Array, temperature: float, top_k: int | None, top_p: float | None
-) -> Array:
-    """Apply the settings in their order: temperature, top-k, top-p, (B, V) -> (B, V)."""
-    logits = apply_temperature(logits, temperature)
-    if top_k is not None:
-        logits = top_k_filter(logits, top_k)
-    if top_p is not None:
-        logits = top_p_filter(logits, top_p)
-    return logits
-
-
-def choose_token(
-    logits: Array,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    rng: np.random.Generator,
-) -> Array:
-    """Apply the settings and draw; at temperature 0 take the likeliest, (B, V) -> (B,)."""
-    if temperature == 0.0:
-        check_logits(logits)
-        likeliest: Array = np.argmax(logits, axis=-1)
-        return likeliest
-    return sample(filter_logits(logits, temperature, top_k, top_p), rng)
+    check_floating(logits)
+    targets = np.asarray(targets)
+    if logits.ndim < 1 or targets.shape != logits.shape[:-1]:
+        raise ValueError(f"expected targets of shape {logits.shape[:-1]}, got {targets.shape}")
+    if denominator is not None and not denominator > 0:
+        raise ValueError(f"expected a positive denominator, got {denominator}")
+    flat = targets.reshape(-1)
+    counted = np.ones(flat.shape, bool) if ignore_index is None else flat != ignore_index
+    places = np.where(counted, flat, 0)
+    check_token_ids(places, logits.shape[-1])
+    return places, counted
 
 
 def cross_entropy_loss(
@@ -580,27 +601,6 @@ def cross_entropy_loss(
     exponentials *= (factors / sums)[:, None]
     exponentials[rows, places] -= factors
     return float(np.sum(surprises)) / total, exponentials.reshape(logits.shape)
-
-
-def check_loss_arguments(
-    logits: Array, targets: Array, ignore_index: int | None, denominator: float | None
-) -> tuple[Array, Array]:
-    """Refuse bad arguments of the loss; return flat targets (ignored ones as 0) and what counts.
-
-    Raises:
-        ValueError: See `cross_entropy_loss`.
-    """
-    check_floating(logits)
-    targets = np.asarray(targets)
-    if logits.ndim < 1 or targets.shape != logits.shape[:-1]:
-        raise ValueError(f"expected targets of shape {logits.shape[:-1]}, got {targets.shape}")
-    if denominator is not None and not denominator > 0:
-        raise ValueError(f"expected a positive denominator, got {denominator}")
-    flat = targets.reshape(-1)
-    counted = np.ones(flat.shape, bool) if ignore_index is None else flat != ignore_index
-    places = np.where(counted, flat, 0)
-    check_token_ids(places, logits.shape[-1])
-    return places, counted
 
 
 if __name__ == "__main__":

@@ -64,6 +64,22 @@ def cosine_schedule(
     return share * peak + (1.0 - share) * minimum
 
 
+def euclidean_norm(array: Array) -> float:
+    """Return the length of an array as one long vector; infinite or NaN only if a number is.
+
+    Examples:
+        >>> round(euclidean_norm(np.array([3e25, 4e25], "float32")) / 1e25, 3)
+        5.0
+    """
+    with np.errstate(over="ignore"):
+        norm = float(np.linalg.norm(array))
+    if not math.isfinite(norm) and np.isfinite(array).all():
+        # Only the squares are too large: measure in units of the largest number.
+        largest = float(np.max(np.abs(array)))
+        norm = largest * float(np.linalg.norm(array / largest))
+    return norm
+
+
 def clip_gradients(gradients: Gradients, max_norm: float) -> float:
     r"""Shorten all gradients together, in place, if they are longer than `max_norm`.
 
@@ -105,20 +121,37 @@ def clip_gradients(gradients: Gradients, max_norm: float) -> float:
     return norm
 
 
-def euclidean_norm(array: Array) -> float:
-    """Return the length of an array as one long vector; infinite or NaN only if a number is.
+def check_rate(name: str, value: float) -> None:
+    """Refuse a rate that is negative or not finite.
+
+    Raises:
+        ValueError: Its name and value.
+    """
+    if not 0.0 <= value < math.inf:
+        raise ValueError(f"expected a finite {name} of 0 or above, got {value}")
+
+
+def check_same_arrays(expected: dict[str, Array], given: dict[str, Array], what: str) -> None:
+    """Refuse a dictionary whose names or shapes differ from those of another.
+
+    Raises:
+        ValueError: Which name is missing or too many, or which shape differs.
 
     Examples:
-        >>> round(euclidean_norm(np.array([3e25, 4e25], "float32")) / 1e25, 3)
-        5.0
+        >>> check_same_arrays({"w": np.zeros(3)}, {"w": np.zeros(2)}, "gradient")
+        Traceback (most recent call last):
+            ...
+        ValueError: expected a gradient of shape (3,) for w, got (2,)
     """
-    with np.errstate(over="ignore"):
-        norm = float(np.linalg.norm(array))
-    if not math.isfinite(norm) and np.isfinite(array).all():
-        # Only the squares are too large: measure in units of the largest number.
-        largest = float(np.max(np.abs(array)))
-        norm = largest * float(np.linalg.norm(array / largest))
-    return norm
+    if missing := expected.keys() - given.keys():
+        raise ValueError(f"expected a {what} for {min(missing)}, got none")
+    if surplus := given.keys() - expected.keys():
+        raise ValueError(f"expected no {what} for {min(surplus)}, got one")
+    for name, array in expected.items():
+        if given[name].shape != array.shape:
+            raise ValueError(
+                f"expected a {what} of shape {array.shape} for {name}, got {given[name].shape}"
+            )
 
 
 class AdamW:
@@ -239,39 +272,6 @@ class AdamW:
         for name in self.parameters:
             self.first_moment[name][...] = state["first_moment"][name]
             self.second_moment[name][...] = state["second_moment"][name]
-
-
-def check_rate(name: str, value: float) -> None:
-    """Refuse a rate that is negative or not finite.
-
-    Raises:
-        ValueError: Its name and value.
-    """
-    if not 0.0 <= value < math.inf:
-        raise ValueError(f"expected a finite {name} of 0 or above, got {value}")
-
-
-def check_same_arrays(expected: dict[str, Array], given: dict[str, Array], what: str) -> None:
-    """Refuse a dictionary whose names or shapes differ from those of another.
-
-    Raises:
-        ValueError: Which name is missing or too many, or which shape differs.
-
-    Examples:
-        >>> check_same_arrays({"w": np.zeros(3)}, {"w": np.zeros(2)}, "gradient")
-        Traceback (most recent call last):
-            ...
-        ValueError: expected a gradient of shape (3,) for w, got (2,)
-    """
-    if missing := expected.keys() - given.keys():
-        raise ValueError(f"expected a {what} for {min(missing)}, got none")
-    if surplus := given.keys() - expected.keys():
-        raise ValueError(f"expected no {what} for {min(surplus)}, got one")
-    for name, array in expected.items():
-        if given[name].shape != array.shape:
-            raise ValueError(
-                f"expected a {what} of shape {array.shape} for {name}, got {given[name].shape}"
-            )
 
 
 if __name__ == "__main__":

@@ -108,6 +108,20 @@ def stop_between_steps() -> Iterator[Interrupt]:
             signal.signal(number, handler)
 
 
+def format_duration(seconds: float) -> str:
+    """Write a time as seconds, minutes or hours.
+
+    Examples:
+        >>> [format_duration(s) for s in (41, 240, 9000)]
+        ['41 s', '4 min', '2.5 h']
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def progress_line(report: StepReport, total_steps: int, seconds: float) -> str:
     """Say where a run stands, in one line.
 
@@ -126,20 +140,6 @@ def progress_line(report: StepReport, total_steps: int, seconds: float) -> str:
         f"rate {report.learning_rate:.1e}  {report.tokens / seconds:,.0f} tokens/s  "
         f"{format_duration(left)} left"
     )
-
-
-def format_duration(seconds: float) -> str:
-    """Write a time as seconds, minutes or hours.
-
-    Examples:
-        >>> [format_duration(s) for s in (41, 240, 9000)]
-        ['41 s', '4 min', '2.5 h']
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 6000:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
 
 
 @dataclass
@@ -213,6 +213,51 @@ class RunResult(NamedTuple):
     seconds: float  # of this session and those before
 
 
+def bits_per_character(loss: float, targets: int, characters: int) -> float:
+    """Turn nats per token into bits per character, to compare across tokenizers.
+
+    Examples:
+        >>> round(bits_per_character(math.log(2), targets=10, characters=40), 3)
+        0.25
+    """
+    return loss * targets / characters / math.log(2)
+
+
+def describe_evaluation(task: Run, step: int, loss: float) -> str:
+    """Say how well the model does on the validation text, and let it write a little."""
+    bits = bits_per_character(loss, len(task.validation) - 1, task.validation_characters)
+    sample = task.sample().strip().replace("\n", "\n    ")
+    return (
+        f"step {step:,}: validation loss {loss:.4f} nats per token, "
+        f"{bits:.4f} bits per character\n    {sample}"
+    )
+
+
+class Pace:
+    """Shows progress: in place on a terminal, otherwise a line now and then."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.on_terminal = sys.stdout.isatty()
+        self.line_is_open = False
+
+    def show(self, report: StepReport, total_steps: int) -> None:
+        """Show the line of a step."""
+        self.times = [*self.times[-49:], report.seconds]
+        line = progress_line(report, total_steps, sum(self.times) / len(self.times))
+        if self.on_terminal:
+            print(f"\r{line:<79}", end="", flush=True)
+            self.line_is_open = True
+        elif (report.step + 1) % 50 == 0:
+            print(line, flush=True)
+
+    def end_line(self) -> None:
+        """Go to a new line, so that what follows does not overwrite the progress."""
+        if self.line_is_open:
+            print()
+            self.line_is_open = False
+
+
 def run(task: Run, say: Callable[[str], None] = print) -> RunResult:
     """Train to the last step, or until asked to stop; save, log and report along the way.
 
@@ -269,51 +314,6 @@ def run(task: Run, say: Callable[[str], None] = print) -> RunResult:
     training_loss = sum(losses) / len(losses) if losses else None
     finished = done == task.settings.total_steps
     return RunResult(done, finished, training_loss, validation_loss, seconds)
-
-
-def describe_evaluation(task: Run, step: int, loss: float) -> str:
-    """Say how well the model does on the validation text, and let it write a little."""
-    bits = bits_per_character(loss, len(task.validation) - 1, task.validation_characters)
-    sample = task.sample().strip().replace("\n", "\n    ")
-    return (
-        f"step {step:,}: validation loss {loss:.4f} nats per token, "
-        f"{bits:.4f} bits per character\n    {sample}"
-    )
-
-
-def bits_per_character(loss: float, targets: int, characters: int) -> float:
-    """Turn nats per token into bits per character, to compare across tokenizers.
-
-    Examples:
-        >>> round(bits_per_character(math.log(2), targets=10, characters=40), 3)
-        0.25
-    """
-    return loss * targets / characters / math.log(2)
-
-
-class Pace:
-    """Shows progress: in place on a terminal, otherwise a line now and then."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-        self.on_terminal = sys.stdout.isatty()
-        self.line_is_open = False
-
-    def show(self, report: StepReport, total_steps: int) -> None:
-        """Show the line of a step."""
-        self.times = [*self.times[-49:], report.seconds]
-        line = progress_line(report, total_steps, sum(self.times) / len(self.times))
-        if self.on_terminal:
-            print(f"\r{line:<79}", end="", flush=True)
-            self.line_is_open = True
-        elif (report.step + 1) % 50 == 0:
-            print(line, flush=True)
-
-    def end_line(self) -> None:
-        """Go to a new line, so that what follows does not overwrite the progress."""
-        if self.line_is_open:
-            print()
-            self.line_is_open = False
 
 
 def encode(tokenizer: BPETokenizer, text: str) -> Array:

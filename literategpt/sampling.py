@@ -13,42 +13,19 @@ from literategpt.types import Array
 __all__ = ["apply_temperature", "sample", "top_k_filter", "top_p_filter"]
 
 
-def apply_temperature(logits: Array, temperature: float) -> Array:
-    """Divide the logits: below 1 the likely becomes likelier, above 1 the differences shrink.
-
-    (B, V) -> (B, V)
-
-    Temperature 0 keeps only the largest logit, the first of them where several are equal: drawing
-    from what is left is greedy decoding.
-
-    Args:
-        logits: Scores of the next token.
-        temperature: A finite number, 0 or above.
-
-    Returns:
-        A new array.
+def check_logits(logits: Array) -> None:
+    """Refuse logits that are not (B, V) floating-point numbers, or from which nothing can be drawn.
 
     Raises:
-        ValueError: The temperature is negative or not finite.
-
-    Examples:
-        >>> logits = np.log([[8.0, 4.0, 2.0, 1.0, 1.0]])
-        >>> print(softmax(apply_temperature(logits, 2.0)).round(3))
-        [[0.343 0.243 0.172 0.121 0.121]]
-        >>> print(softmax(apply_temperature(logits, 0.0)))
-        [[1. 0. 0. 0. 0.]]
+        ValueError: The shape or the dtype, as given; or a row with NaN, with plus infinity, or
+            without any finite logit.
     """
-    check_logits(logits)
-    if not (0.0 <= temperature < float("inf")):
-        raise ValueError(f"expected a finite temperature of 0 or above, got {temperature}")
-    if temperature == 0.0:
-        return top_k_filter(logits, 1)
-    # Take the largest logit away first, and divide in float64: a tiny temperature must make
-    # neither an infinity out of it nor a 0 out of itself.
-    shifted = logits - np.max(logits, axis=-1, keepdims=True)
-    with np.errstate(over="ignore"):
-        scaled: Array = (shifted.astype(np.float64) / temperature).astype(logits.dtype)
-    return scaled
+    if logits.ndim != 2 or not np.issubdtype(logits.dtype, np.floating):
+        raise ValueError(
+            f"expected floating-point logits of shape (B, V), got {logits.dtype} {logits.shape}"
+        )
+    if not np.isfinite(np.max(logits, axis=-1)).all():
+        raise ValueError("expected logits without NaN or infinity, with one finite a row")
 
 
 def top_k_filter(logits: Array, k: int) -> Array:
@@ -85,6 +62,44 @@ def top_k_filter(logits: Array, k: int) -> Array:
     kept = order[:, :k]
     np.put_along_axis(filtered, kept, np.take_along_axis(logits, kept, -1), -1)
     return filtered
+
+
+def apply_temperature(logits: Array, temperature: float) -> Array:
+    """Divide the logits: below 1 the likely becomes likelier, above 1 the differences shrink.
+
+    (B, V) -> (B, V)
+
+    Temperature 0 keeps only the largest logit, the first of them where several are equal: drawing
+    from what is left is greedy decoding.
+
+    Args:
+        logits: Scores of the next token.
+        temperature: A finite number, 0 or above.
+
+    Returns:
+        A new array.
+
+    Raises:
+        ValueError: The temperature is negative or not finite.
+
+    Examples:
+        >>> logits = np.log([[8.0, 4.0, 2.0, 1.0, 1.0]])
+        >>> print(softmax(apply_temperature(logits, 2.0)).round(3))
+        [[0.343 0.243 0.172 0.121 0.121]]
+        >>> print(softmax(apply_temperature(logits, 0.0)))
+        [[1. 0. 0. 0. 0.]]
+    """
+    check_logits(logits)
+    if not (0.0 <= temperature < float("inf")):
+        raise ValueError(f"expected a finite temperature of 0 or above, got {temperature}")
+    if temperature == 0.0:
+        return top_k_filter(logits, 1)
+    # Take the largest logit away first, and divide in float64: a tiny temperature must make
+    # neither an infinity out of it nor a 0 out of itself.
+    shifted = logits - np.max(logits, axis=-1, keepdims=True)
+    with np.errstate(over="ignore"):
+        scaled: Array = (shifted.astype(np.float64) / temperature).astype(logits.dtype)
+    return scaled
 
 
 def top_p_filter(logits: Array, p: float) -> Array:
@@ -158,18 +173,3 @@ def sample(logits: Array, rng: np.random.Generator) -> Array:
     threshold = rng.random((len(logits), 1)) * cumulative[:, -1:]
     drawn: Array = np.argmax(cumulative > threshold, axis=-1)
     return drawn
-
-
-def check_logits(logits: Array) -> None:
-    """Refuse logits that are not (B, V) floating-point numbers, or from which nothing can be drawn.
-
-    Raises:
-        ValueError: The shape or the dtype, as given; or a row with NaN, with plus infinity, or
-            without any finite logit.
-    """
-    if logits.ndim != 2 or not np.issubdtype(logits.dtype, np.floating):
-        raise ValueError(
-            f"expected floating-point logits of shape (B, V), got {logits.dtype} {logits.shape}"
-        )
-    if not np.isfinite(np.max(logits, axis=-1)).all():
-        raise ValueError("expected logits without NaN or infinity, with one finite a row")

@@ -115,6 +115,48 @@ def measure_steps(
     return max(1, round(0.97 * 60 * minutes / typical))
 
 
+def assemble(
+    arguments: argparse.Namespace,
+    plan: Plan,
+    total_steps: int,
+    model: GPTModel,
+    tokenizer: BPETokenizer,
+    optimizer: AdamW,
+    loader: DataLoader,
+    start_step: int,
+    train_text: str,
+    validation_text: str,
+) -> Run:
+    """Join the parts of a run, with a function that saves them."""
+    stored: dict[str, Any] = {
+        "plan": vars(plan),
+        "total_steps": total_steps,
+        "data": text_hash(train_text, validation_text),
+    }
+
+    def save(step: int) -> None:
+        save_checkpoint(
+            arguments.checkpoint, model, tokenizer,
+            optimizer=optimizer, loader=loader, step=step, settings=stored,
+        )  # fmt: skip
+
+    return Run(
+        model=model,
+        tokenizer=tokenizer,
+        optimizer=optimizer,
+        loader=loader,
+        validation=encode(tokenizer, validation_text),
+        validation_characters=len(validation_text),
+        settings=plan.settings(total_steps),
+        save=save,
+        log_path=arguments.checkpoint.with_suffix(".csv"),
+        start_step=start_step,
+        evaluate_every=plan.evaluate_every,
+        checkpoint_every=plan.checkpoint_every,
+        workers=arguments.workers,
+    )
+
+
 def start(
     arguments: argparse.Namespace, train_text: str, validation_text: str, say: Callable[[str], None]
 ) -> Run:
@@ -171,48 +213,6 @@ def resume(arguments: argparse.Namespace, train_text: str, validation_text: str)
         arguments, plan, settings["total_steps"], checkpoint.model, checkpoint.tokenizer,
         optimizer, loader, checkpoint.step, train_text, validation_text,
     )  # fmt: skip
-
-
-def assemble(
-    arguments: argparse.Namespace,
-    plan: Plan,
-    total_steps: int,
-    model: GPTModel,
-    tokenizer: BPETokenizer,
-    optimizer: AdamW,
-    loader: DataLoader,
-    start_step: int,
-    train_text: str,
-    validation_text: str,
-) -> Run:
-    """Join the parts of a run, with a function that saves them."""
-    stored: dict[str, Any] = {
-        "plan": vars(plan),
-        "total_steps": total_steps,
-        "data": text_hash(train_text, validation_text),
-    }
-
-    def save(step: int) -> None:
-        save_checkpoint(
-            arguments.checkpoint, model, tokenizer,
-            optimizer=optimizer, loader=loader, step=step, settings=stored,
-        )  # fmt: skip
-
-    return Run(
-        model=model,
-        tokenizer=tokenizer,
-        optimizer=optimizer,
-        loader=loader,
-        validation=encode(tokenizer, validation_text),
-        validation_characters=len(validation_text),
-        settings=plan.settings(total_steps),
-        save=save,
-        log_path=arguments.checkpoint.with_suffix(".csv"),
-        start_step=start_step,
-        evaluate_every=plan.evaluate_every,
-        checkpoint_every=plan.checkpoint_every,
-        workers=arguments.workers,
-    )
 
 
 def describe_start(task: Run, train_characters: int) -> str:

@@ -4,6 +4,8 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
+__all__ = ["Array", "Gradients"]
+
 Array: TypeAlias = NDArray[Any]
 """A NumPy array; which dtype and shape, the docstring of each function says."""
 

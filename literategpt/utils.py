@@ -204,6 +204,38 @@ class Checkpoint(NamedTuple):
 CHECKPOINT_FORMAT = "literategpt checkpoint 1"
 
 
+def optimizer_header(optimizer: AdamW) -> dict[str, Any]:
+    """List the numbers of an optimizer, beside its moments."""
+    return {
+        "learning_rate": optimizer.learning_rate,
+        "betas": list(optimizer.betas),
+        "eps": optimizer.eps,
+        "weight_decay": optimizer.weight_decay,
+        "step_count": optimizer.step_count,
+    }
+
+
+def archive_hash(header: dict[str, Any], arrays: dict[str, Array]) -> str:
+    """Hash a header and arrays: names, dtypes, shapes and bytes."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode("utf-8"))
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def write_archive(
+    path: Path | str, file_format: str, header: dict[str, Any], arrays: dict[str, Array]
+) -> None:
+    """Write arrays and a JSON header to one .npz file, with a checksum of both."""
+    whole = header | {"format": file_format, "sha256": archive_hash(header, arrays)}
+    text = np.frombuffer(json.dumps(whole, ensure_ascii=False).encode("utf-8"), np.uint8)
+    members: dict[str, Any] = {"header": text, **arrays}
+    with replace_file(path) as file:
+        np.savez(file, **members)
+
+
 def save_checkpoint(
     path: Path | str,
     model: GPTModel,
@@ -270,15 +302,66 @@ def save_checkpoint(
     write_archive(path, CHECKPOINT_FORMAT, header, arrays)
 
 
-def optimizer_header(optimizer: AdamW) -> dict[str, Any]:
-    """List the numbers of an optimizer, beside its moments."""
+def select(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
+    """Take the arrays whose name starts with a prefix, without it.
+
+    Examples:
+        >>> select({"model/w": 1, "moment/w": 2}, "model/")
+        {'w': 1}
+    """
     return {
-        "learning_rate": optimizer.learning_rate,
-        "betas": list(optimizer.betas),
-        "eps": optimizer.eps,
-        "weight_decay": optimizer.weight_decay,
-        "step_count": optimizer.step_count,
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
     }
+
+
+def load_optimizer(numbers: dict[str, Any], arrays: dict[str, Array], model: GPTModel) -> AdamW:
+    """Make an optimizer over the model's parameters, in the state that was stored."""
+    moments = {name: select(arrays, f"{name}/") for name in ("first_moment", "second_moment")}
+    parameters = model.named_parameters()
+    optimizer = AdamW(
+        {name: parameters[name] for name in moments["first_moment"]},
+        learning_rate=numbers["learning_rate"],
+        betas=tuple(numbers["betas"]),
+        eps=numbers["eps"],
+        weight_decay=numbers["weight_decay"],
+    )
+    optimizer.restore(moments | {"step_count": numbers["step_count"]})
+    return optimizer
+
+
+def copy_arrays(source: dict[str, Array], target: dict[str, Array]) -> None:
+    """Copy values into arrays of the same names and shapes, after checking all of them."""
+    check_same_arrays(target, source, "stored array")
+    for name, array in target.items():
+        array[...] = source[name]
+
+
+def read_archive(path: Path | str, file_format: str) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read what `write_archive` wrote, and check that it is whole.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: The file is damaged, or is something else.
+    """
+    path, kind = Path(path), file_format.rsplit(" ", 1)[0]
+    if not path.is_file():
+        raise FileNotFoundError(f"expected a {kind} at {path}, found none")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(arrays.pop("header").tobytes().decode("utf-8"))
+        found, checksum = header.pop("format"), header.pop("sha256")
+    except (
+        OSError, ValueError, KeyError, AttributeError, TypeError, EOFError, zipfile.BadZipFile
+    ) as error:  # fmt: skip
+        raise CheckpointError(f"{path} is not a {kind}, or is damaged: {error}") from error
+    if found != file_format:
+        raise CheckpointError(f'expected a file of format "{file_format}", got "{found}" in {path}')
+    if checksum != archive_hash(header, arrays):
+        raise CheckpointError(f"{path} is damaged: its checksum does not match what it holds")
+    return header, arrays
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
@@ -321,89 +404,6 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     return Checkpoint(
         model, tokenizer, optimizer, header["loader"], header["step"], header["settings"]
     )
-
-
-def load_optimizer(numbers: dict[str, Any], arrays: dict[str, Array], model: GPTModel) -> AdamW:
-    """Make an optimizer over the model's parameters, in the state that was stored."""
-    moments = {name: select(arrays, f"{name}/") for name in ("first_moment", "second_moment")}
-    parameters = model.named_parameters()
-    optimizer = AdamW(
-        {name: parameters[name] for name in moments["first_moment"]},
-        learning_rate=numbers["learning_rate"],
-        betas=tuple(numbers["betas"]),
-        eps=numbers["eps"],
-        weight_decay=numbers["weight_decay"],
-    )
-    optimizer.restore(moments | {"step_count": numbers["step_count"]})
-    return optimizer
-
-
-def select(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
-    """Take the arrays whose name starts with a prefix, without it.
-
-    Examples:
-        >>> select({"model/w": 1, "moment/w": 2}, "model/")
-        {'w': 1}
-    """
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
-
-
-def copy_arrays(source: dict[str, Array], target: dict[str, Array]) -> None:
-    """Copy values into arrays of the same names and shapes, after checking all of them."""
-    check_same_arrays(target, source, "stored array")
-    for name, array in target.items():
-        array[...] = source[name]
-
-
-def write_archive(
-    path: Path | str, file_format: str, header: dict[str, Any], arrays: dict[str, Array]
-) -> None:
-    """Write arrays and a JSON header to one .npz file, with a checksum of both."""
-    whole = header | {"format": file_format, "sha256": archive_hash(header, arrays)}
-    text = np.frombuffer(json.dumps(whole, ensure_ascii=False).encode("utf-8"), np.uint8)
-    members: dict[str, Any] = {"header": text, **arrays}
-    with replace_file(path) as file:
-        np.savez(file, **members)
-
-
-def read_archive(path: Path | str, file_format: str) -> tuple[dict[str, Any], dict[str, Array]]:
-    """Read what `write_archive` wrote, and check that it is whole.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        CheckpointError: The file is damaged, or is something else.
-    """
-    path, kind = Path(path), file_format.rsplit(" ", 1)[0]
-    if not path.is_file():
-        raise FileNotFoundError(f"expected a {kind} at {path}, found none")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(arrays.pop("header").tobytes().decode("utf-8"))
-        found, checksum = header.pop("format"), header.pop("sha256")
-    except (
-        OSError, ValueError, KeyError, AttributeError, TypeError, EOFError, zipfile.BadZipFile
-    ) as error:  # fmt: skip
-        raise CheckpointError(f"{path} is not a {kind}, or is damaged: {error}") from error
-    if found != file_format:
-        raise CheckpointError(f'expected a file of format "{file_format}", got "{found}" in {path}')
-    if checksum != archive_hash(header, arrays):
-        raise CheckpointError(f"{path} is damaged: its checksum does not match what it holds")
-    return header, arrays
-
-
-def archive_hash(header: dict[str, Any], arrays: dict[str, Array]) -> str:
-    """Hash a header and arrays: names, dtypes, shapes and bytes."""
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode("utf-8"))
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 if __name__ == "__main__":

@@ -60,6 +60,15 @@ def section_shift() -> None:
     show("softmax", softmax(forbidden))
 
 
+def nudged_softmax(scores: Array, upstream: Array) -> Array:
+    """Measure the slope of `sum(upstream * softmax(scores))` for each score."""
+    nudges = NUDGE * np.eye(len(scores))
+    above = softmax(scores + nudges) @ upstream
+    below = softmax(scores - nudges) @ upstream
+    slopes: Array = (above - below) / (2.0 * NUDGE)
+    return slopes
+
+
 def section_softmax_backward() -> None:
     """Carry a gradient back through softmax."""
     heading("Softmax backwards")
@@ -78,15 +87,6 @@ def section_softmax_backward() -> None:
     say("""The sum is zero because raising all scores alike changes nothing. Nudging each score up
         and down a little, and watching the loss, gives the same slopes:""")
     show("by nudging", nudged_softmax(np.log(probabilities), upstream), digits=4)
-
-
-def nudged_softmax(scores: Array, upstream: Array) -> Array:
-    """Measure the slope of `sum(upstream * softmax(scores))` for each score."""
-    nudges = NUDGE * np.eye(len(scores))
-    above = softmax(scores + nudges) @ upstream
-    below = softmax(scores - nudges) @ upstream
-    slopes: Array = (above - below) / (2.0 * NUDGE)
-    return slopes
 
 
 def section_bends() -> None:

@@ -56,6 +56,12 @@ def section_scores() -> None:
     say("The keys were chosen so that e to the scaled scores gives whole numbers.")
 
 
+def by_hand(weights: Array, values: Array) -> str:
+    """Write a weighted sum as it would be written on paper."""
+    terms = zip(weights, values, strict=True)
+    return " + ".join(f"{number(weight)} * {number(value)}" for weight, value in terms)
+
+
 def section_weights() -> None:
     """Turn scores into weights and average the values."""
     heading("Weights: a share for each token")
@@ -69,12 +75,6 @@ def section_weights() -> None:
     show("values", value)
     show("output", output[0])
     say(f"By hand, the first feature: {by_hand(weights[0], value[:, 0])} = {number(output[0, 0])}.")
-
-
-def by_hand(weights: Array, values: Array) -> str:
-    """Write a weighted sum as it would be written on paper."""
-    terms = zip(weights, values, strict=True)
-    return " + ".join(f"{number(weight)} * {number(value)}" for weight, value in terms)
 
 
 def section_mask() -> None:

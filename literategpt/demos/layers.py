@@ -103,6 +103,13 @@ def section_layer_norm_backward() -> None:
     show("product with normalized x", float(np.sum(grad_input * saved.normalized)))
 
 
+def vector_sum(rows: Array, chosen: Array) -> str:
+    """Write the sum of the chosen rows as it would be written on paper."""
+    terms = [f"({', '.join(number(value) for value in row)})" for row in rows[chosen]]
+    total = f"({', '.join(number(value) for value in rows[chosen].sum(axis=0))})"
+    return f"{' + '.join(terms)} = {total}"
+
+
 def section_embedding() -> None:
     """Look up tokens, one of them twice."""
     heading("Embedding: taking rows of a table")
@@ -124,13 +131,6 @@ def section_embedding() -> None:
     lossy[ids] += upstream
     say("""NumPy's `grad[ids] += g` looks right and keeps only the last of them, a classic bug:""")
     show("with the bug", lossy)
-
-
-def vector_sum(rows: Array, chosen: Array) -> str:
-    """Write the sum of the chosen rows as it would be written on paper."""
-    terms = [f"({', '.join(number(value) for value in row)})" for row in rows[chosen]]
-    total = f"({', '.join(number(value) for value in rows[chosen].sum(axis=0))})"
-    return f"{' + '.join(terms)} = {total}"
 
 
 def section_positions() -> None:

@@ -94,6 +94,13 @@ def section_both_zero() -> None:
     show("gradient of B", gradients["lora_b"])
 
 
+def count_trained(targets: tuple[str, ...], rank: int) -> int:
+    """Count what LoRA trains on a default model."""
+    model = GPTModel(GPTConfig(), rng=np.random.default_rng(0))
+    apply_lora(model, rank, targets=targets, rng=np.random.default_rng(1))
+    return sum(array.size for array in model.trainable_parameters().values())
+
+
 def section_counts() -> None:
     """Count what is trained and what is frozen."""
     heading("How much is trained")
@@ -127,28 +134,10 @@ def section_counts() -> None:
         whole model, {number(moments * counts[0])} for the first choice.""")
 
 
-def count_trained(targets: tuple[str, ...], rank: int) -> int:
-    """Count what LoRA trains on a default model."""
-    model = GPTModel(GPTConfig(), rng=np.random.default_rng(0))
-    apply_lora(model, rank, targets=targets, rng=np.random.default_rng(1))
-    return sum(array.size for array in model.trainable_parameters().values())
-
-
 def counting(direction: int) -> Array:
     """Make sequences that count round and round, one from each start."""
     starts = np.arange(VOCABULARY_SIZE)[:, None]
     return (starts + direction * np.arange(9)) % VOCABULARY_SIZE
-
-
-def trained_model() -> GPTModel:
-    """Train a small float64 model to count upwards."""
-    config = GPTConfig(
-        vocabulary_size=VOCABULARY_SIZE, max_sequence_length=8, embedding_dim=16, num_heads=2,
-        num_layers=1, feed_forward_dim=32, dtype="float64",
-    )  # fmt: skip
-    model = GPTModel(config, rng=np.random.default_rng(0))
-    train(model, counting(+1), steps=100)
-    return model
 
 
 def train(model: GPTModel, sequences: Array, steps: int) -> list[float]:
@@ -161,6 +150,17 @@ def train(model: GPTModel, sequences: Array, steps: int) -> list[float]:
         optimizer.step(model.backward(grad_logits, saved))
         losses.append(loss)
     return losses
+
+
+def trained_model() -> GPTModel:
+    """Train a small float64 model to count upwards."""
+    config = GPTConfig(
+        vocabulary_size=VOCABULARY_SIZE, max_sequence_length=8, embedding_dim=16, num_heads=2,
+        num_layers=1, feed_forward_dim=32, dtype="float64",
+    )  # fmt: skip
+    model = GPTModel(config, rng=np.random.default_rng(0))
+    train(model, counting(+1), steps=100)
+    return model
 
 
 def continued(model: GPTModel) -> Array:
@@ -193,6 +193,15 @@ def section_training() -> None:
     show("base, same bits as before", yes(same_bits(base, model.named_parameters())))
 
 
+def refuses_to_merge(model: GPTModel) -> bool:
+    """Try to merge once more, and tell whether the package refuses."""
+    try:
+        merge_lora(model)
+    except ValueError:
+        return True
+    return False
+
+
 def section_merge() -> None:
     """Merge the corrections, take them out again, and take them off."""
     heading("Merge, unmerge, remove")
@@ -215,15 +224,6 @@ def section_merge() -> None:
     show("the base writes again", continued(model))
     show("as before, to the bit", yes((model(upwards) == plain).all()))
     show("all parameters train", yes(model.trainable_parameters().keys() == base.keys()))
-
-
-def refuses_to_merge(model: GPTModel) -> bool:
-    """Try to merge once more, and tell whether the package refuses."""
-    try:
-        merge_lora(model)
-    except ValueError:
-        return True
-    return False
 
 
 def main() -> None:

@@ -46,6 +46,12 @@ def some_batch(vocabulary_size: int, batch: int, time: int) -> tuple[Array, Arra
     return tokens[:, :-1], tokens[:, 1:]
 
 
+def kind_of(name: str) -> str:
+    """Say which part of the model a parameter belongs to, all blocks together."""
+    parts = name.split(".")
+    return f"blocks: {parts[2]}" if parts[0] == "blocks" else parts[0]
+
+
 def section_parameters() -> None:
     """Count the parameters of the default model by kind."""
     heading("Every number that training can adjust")
@@ -73,12 +79,6 @@ def section_parameters() -> None:
         feed-forward network, and the table with V rows. With {number(layers)} blocks,
         C = {number(size)} and V = {number(entries)} it gives {number(formula)}; the other
         {number(total - formula)} are biases and norms.""")
-
-
-def kind_of(name: str) -> str:
-    """Say which part of the model a parameter belongs to, all blocks together."""
-    parts = name.split(".")
-    return f"blocks: {parts[2]}" if parts[0] == "blocks" else parts[0]
 
 
 def section_shapes() -> None:
@@ -175,6 +175,24 @@ def section_gradient_check() -> None:
     show(f"all below {power_of_ten(BOUND)}", yes(check.error < BOUND))
 
 
+def memorise(model: GPTModel, ids: Array, steps: int) -> list[float]:
+    """Train on one sequence, and return the loss before each step."""
+    optimizer = AdamW(model.trainable_parameters(), learning_rate=0.01)
+    inputs, targets = ids[:, :-1], ids[:, 1:]
+    losses = []
+    for _ in range(steps):
+        logits, saved = model.forward(inputs)
+        loss, grad_logits = cross_entropy_loss(logits, targets)
+        optimizer.step(model.backward(grad_logits, saved))
+        losses.append(loss)
+    return losses
+
+
+def written(model: GPTModel, tokenizer: BPETokenizer, prompt: Array, count: int) -> str:
+    """Let the model write on greedily, and decode all of it."""
+    return tokenizer.decode(model.generate(prompt, count, temperature=0)[0])
+
+
 def section_memorise() -> None:
     """Train a small model on one passage until it knows it."""
     heading("A small model learns one line by heart")
@@ -198,24 +216,6 @@ def section_memorise() -> None:
     show("the line, to the letter", yes(text == PASSAGE))
     slow = model.generate(prompt, count, temperature=0, use_cache=False)
     show("the same without a cache", yes((slow == ids).all()))
-
-
-def memorise(model: GPTModel, ids: Array, steps: int) -> list[float]:
-    """Train on one sequence, and return the loss before each step."""
-    optimizer = AdamW(model.trainable_parameters(), learning_rate=0.01)
-    inputs, targets = ids[:, :-1], ids[:, 1:]
-    losses = []
-    for _ in range(steps):
-        logits, saved = model.forward(inputs)
-        loss, grad_logits = cross_entropy_loss(logits, targets)
-        optimizer.step(model.backward(grad_logits, saved))
-        losses.append(loss)
-    return losses
-
-
-def written(model: GPTModel, tokenizer: BPETokenizer, prompt: Array, count: int) -> str:
-    """Let the model write on greedily, and decode all of it."""
-    return tokenizer.decode(model.generate(prompt, count, temperature=0)[0])
 
 
 def main() -> None:

@@ -25,6 +25,16 @@ NOTHING = 1e-15
 """A number closer to zero than this is written as zero."""
 
 
+def without_minus_zero(text: str) -> str:
+    """Take the sign from a number that was rounded to zero.
+
+    Examples:
+        >>> without_minus_zero("-0.000"), without_minus_zero("-0.001")
+        ('0.000', '-0.001')
+    """
+    return text.lstrip("-") if float(text) == 0 else text
+
+
 def rounded(values: ArrayLike, digits: int = 3) -> list[str]:
     """Write numbers alike: with as few decimals as show all of them exactly, at most `digits`.
 
@@ -41,16 +51,6 @@ def rounded(values: ArrayLike, digits: int = 3) -> list[str]:
     enough = (d for d in range(digits) if all(abs(x - round(x, d)) < EXACT for x in finite))
     decimals = next(enough, digits)
     return ["0" if abs(x) < NOTHING else without_minus_zero(f"{x:.{decimals}f}") for x in flat]
-
-
-def without_minus_zero(text: str) -> str:
-    """Take the sign from a number that was rounded to zero.
-
-    Examples:
-        >>> without_minus_zero("-0.000"), without_minus_zero("-0.001")
-        ('0.000', '-0.001')
-    """
-    return text.lstrip("-") if float(text) == 0 else text
 
 
 def number(value: ArrayLike, digits: int = 3) -> str:

@@ -33,6 +33,11 @@ def section_schedule() -> None:
     say("It is above zero at the first step, at its peak once, and at its minimum at the last.")
 
 
+def joined(arrays: dict[str, Array]) -> Array:
+    """Lay the numbers of several arrays in one row."""
+    return np.concatenate([array.ravel() for array in arrays.values()])
+
+
 def section_clipping() -> None:
     """Clip two gradients together, and show what clipping each alone would do."""
     heading("Clipping: all gradients are one arrow")
@@ -51,11 +56,6 @@ def section_clipping() -> None:
     show("its length", float(np.linalg.norm(joined(gradients))))
     say("Clipping each parameter alone turns the arrow:")
     show("clipped one by one", joined(alone))
-
-
-def joined(arrays: dict[str, Array]) -> Array:
-    """Lay the numbers of several arrays in one row."""
-    return np.concatenate([array.ravel() for array in arrays.values()])
 
 
 def section_first_step() -> None:
@@ -100,6 +100,17 @@ def section_bias_correction() -> None:
     table({"first beta": [beta1] * 2, "second beta": betas, "times the right step": factors})
 
 
+def walk(gradients: list[float]) -> list[float]:
+    """Return where one parameter is after each step."""
+    parameters = {"w": np.zeros(1)}
+    optimizer = AdamW(parameters, learning_rate=1.0)
+    places = []
+    for gradient in gradients:
+        optimizer.step({"w": np.array([gradient])})
+        places.append(float(parameters["w"][0]))
+    return places
+
+
 def section_scale() -> None:
     """Show that a constant rescaling of gradients changes nothing."""
     heading("Only changes of the gradient count")
@@ -116,17 +127,6 @@ def section_scale() -> None:
     places = [walk(row) for row in gradients.values()]
     columns = {f"step {step + 1}": [place[step] for place in places] for step in range(4)}
     table({"gradients": list(gradients), **columns})
-
-
-def walk(gradients: list[float]) -> list[float]:
-    """Return where one parameter is after each step."""
-    parameters = {"w": np.zeros(1)}
-    optimizer = AdamW(parameters, learning_rate=1.0)
-    places = []
-    for gradient in gradients:
-        optimizer.step({"w": np.array([gradient])})
-        places.append(float(parameters["w"][0]))
-    return places
 
 
 def section_decay() -> None:

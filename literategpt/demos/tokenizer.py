@@ -145,6 +145,16 @@ def section_size() -> None:
         show(f"the end, {len(tokenizer)} entries", pieces(tokenizer, end))
 
 
+def longest_first(tokenizer: BPETokenizer, text: str) -> list[str]:
+    """Cut a text by taking the longest token that fits, again and again."""
+    found = []
+    while text:
+        fitting = [token for token in tokenizer.vocabulary if text.startswith(token)]
+        found.append(max(fitting, key=len))
+        text = text.removeprefix(found[-1])
+    return found
+
+
 def section_rank() -> None:
     """Show that encoding goes by rank and not by length."""
     heading("Earliest merge first, not longest token first")
@@ -157,16 +167,6 @@ def section_rank() -> None:
     show("merges", ", ".join(" + ".join(pair) for pair in merges))
     show("by rank", pieces(tokenizer, tokenizer.encode(text)))
     show("longest first", " ".join(map(repr, longest_first(tokenizer, text))))
-
-
-def longest_first(tokenizer: BPETokenizer, text: str) -> list[str]:
-    """Cut a text by taking the longest token that fits, again and again."""
-    found = []
-    while text:
-        fitting = [token for token in tokenizer.vocabulary if text.startswith(token)]
-        found.append(max(fitting, key=len))
-        text = text.removeprefix(found[-1])
-    return found
 
 
 def section_bytes() -> None:

@@ -62,6 +62,13 @@ def section_position_wise() -> None:
     show("turned round alike", yes((network(tokens[order]) == network(tokens)[order]).all()))
 
 
+def linear(x: Array, weight: Array) -> Array:
+    """Apply a linear layer of a given weight."""
+    layer = Linear(*weight.shape, rng=np.random.default_rng(0), dtype="float64")
+    layer.weight[...] = weight
+    return layer(x)
+
+
 def section_collapse() -> None:
     """Multiply two weights into one."""
     heading("Without the bend, two layers are one")
@@ -77,13 +84,6 @@ def section_collapse() -> None:
     show("through the product", linear(x, first @ second))
     say("With GELU between them this is no longer so:")
     show("with the bend", linear(gelu(linear(x, first)), second))
-
-
-def linear(x: Array, weight: Array) -> Array:
-    """Apply a linear layer of a given weight."""
-    layer = Linear(*weight.shape, rng=np.random.default_rng(0), dtype="float64")
-    layer.weight[...] = weight
-    return layer(x)
 
 
 def section_nothing() -> None:
@@ -123,6 +123,11 @@ def section_data_flow() -> None:
     table({"step": list(steps), "shape": [str(array.shape) for array in steps.values()]})
 
 
+def root_mean_square(x: Array) -> float:
+    """Return the typical size of an array's numbers."""
+    return math.sqrt(float(np.mean(x * x)))
+
+
 def section_stream() -> None:
     """Measure the stream as it passes a stack of blocks."""
     heading("How the stream grows with depth")
@@ -142,11 +147,6 @@ def section_stream() -> None:
         {"after block": range(len(blocks)), "size of stream": sizes, "share added": shares},
         digits=2,
     )
-
-
-def root_mean_square(x: Array) -> float:
-    """Return the typical size of an array's numbers."""
-    return math.sqrt(float(np.mean(x * x)))
 
 
 def section_slopes() -> None:

@@ -21,6 +21,18 @@ from literategpt.utils import (
 TEXT = "to be or not to be that is the question"
 
 
+def show_windows(dataset: TextDataset) -> None:
+    """Print a table of the windows of a data set."""
+    windows = [dataset[i] for i in range(len(dataset))]
+    table(
+        {
+            "window": range(len(windows)),
+            "inputs": [vector(inputs) for inputs, _ in windows],
+            "targets": [vector(targets) for _, targets in windows],
+        }
+    )
+
+
 def section_windows() -> None:
     """Cut a row of tokens into windows."""
     heading("TextDataset: windows, and what came next")
@@ -38,18 +50,6 @@ def section_windows() -> None:
     show_windows(TextDataset(tokens[:6], sequence_length=3, stride=1))
     say(f"""Inputs and targets share all tokens but two: the inputs {vector(last_inputs)} and the
         targets {vector(last_targets)}. Shifting twice would give an easier task and gibberish.""")
-
-
-def show_windows(dataset: TextDataset) -> None:
-    """Print a table of the windows of a data set."""
-    windows = [dataset[i] for i in range(len(dataset))]
-    table(
-        {
-            "window": range(len(windows)),
-            "inputs": [vector(inputs) for inputs, _ in windows],
-            "targets": [vector(targets) for _, targets in windows],
-        }
-    )
 
 
 def make_loader() -> DataLoader:
@@ -85,22 +85,6 @@ def section_batches() -> None:
     show("the other goes on", epoch(other))
 
 
-def small_training() -> Checkpoint:
-    """Take a few steps of training with a small model."""
-    tokenizer = BPETokenizer()
-    tokenizer.train(TEXT, 30)
-    config = GPTConfig(
-        vocabulary_size=len(tokenizer), max_sequence_length=8, embedding_dim=8, num_heads=2,
-        num_layers=1, feed_forward_dim=16,
-    )  # fmt: skip
-    model = GPTModel(config, rng=np.random.default_rng(0))
-    optimizer = AdamW(model.trainable_parameters(), learning_rate=0.01)
-    dataset = TextDataset(tokenizer.encode(TEXT), sequence_length=8)
-    loader = DataLoader(dataset, 2, rng=np.random.default_rng(1))
-    training = Checkpoint(model, tokenizer, optimizer, loader.state(), 0, {})
-    return go_on(training, steps=3)
-
-
 def go_on(checkpoint: Checkpoint, steps: int) -> Checkpoint:
     """Train on from a checkpoint, and return where it leads."""
     model, tokenizer, optimizer = checkpoint.model, checkpoint.tokenizer, checkpoint.optimizer
@@ -115,6 +99,22 @@ def go_on(checkpoint: Checkpoint, steps: int) -> Checkpoint:
         _, grad_logits = cross_entropy_loss(logits, targets)
         optimizer.step(model.backward(grad_logits, saved))
     return checkpoint._replace(loader_state=loader.state(), step=checkpoint.step + steps)
+
+
+def small_training() -> Checkpoint:
+    """Take a few steps of training with a small model."""
+    tokenizer = BPETokenizer()
+    tokenizer.train(TEXT, 30)
+    config = GPTConfig(
+        vocabulary_size=len(tokenizer), max_sequence_length=8, embedding_dim=8, num_heads=2,
+        num_layers=1, feed_forward_dim=16,
+    )  # fmt: skip
+    model = GPTModel(config, rng=np.random.default_rng(0))
+    optimizer = AdamW(model.trainable_parameters(), learning_rate=0.01)
+    dataset = TextDataset(tokenizer.encode(TEXT), sequence_length=8)
+    loader = DataLoader(dataset, 2, rng=np.random.default_rng(1))
+    training = Checkpoint(model, tokenizer, optimizer, loader.state(), 0, {})
+    return go_on(training, steps=3)
 
 
 def save(path: Path, training: Checkpoint) -> None:
@@ -158,6 +158,15 @@ def section_checkpoint() -> None:
     show("same parameters", yes(same_parameters(further.model, reloaded.model)))
 
 
+def attempt(path: Path) -> str:
+    """Load a checkpoint, and say what came of it."""
+    try:
+        load_checkpoint(path)
+    except (CheckpointError, FileNotFoundError) as error:
+        return f"refused, {type(error).__name__}"
+    return "loaded"
+
+
 def section_damage() -> None:
     """Change one byte of a file, cut a file, and read a file of another kind."""
     heading("Damaged files are refused")
@@ -181,15 +190,6 @@ def section_damage() -> None:
             show(what, attempt(path))
         path.unlink()
         show("no file", attempt(path))
-
-
-def attempt(path: Path) -> str:
-    """Load a checkpoint, and say what came of it."""
-    try:
-        load_checkpoint(path)
-    except (CheckpointError, FileNotFoundError) as error:
-        return f"refused, {type(error).__name__}"
-    return "loaded"
 
 
 def main() -> None:
