@@ -67,7 +67,7 @@ _CITATION = re.compile(rf"^(?P<numerals>{_LIST})\s*(?:—|:)\s*(?P<reference>.+)
 _HIDDEN = re.compile(
     r"(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)"  # inline code
     r"|\$\$.+?\$\$|\$(?=\S)[^$\n]+?(?<=\S)\$(?![0-9])|\\\(.+?\\\)|\\\[.+?\\\]"  # formulas
-    r"|(?<=\])\([^()\s]*(?:\s+\"[^\"]*\")?\)|(?<=\])\[[^\]]*\]|https?://\S+"  # targets of links
+    r"|(?<=\])\([^()\s]*(?=[\s)])|(?<=\])\[[^\]]*\]|https?://\S+"  # targets of links, not captions
     r"|^\s*\[[^\]]+\]:\s[^\n]*|\[\^[^\]]+\]|^[ \t>]*[0-9]+[.)](?=\s)"  # notes, list markers
     r"|<(?P<element>svg|style|script)\b.*?</(?P=element)>|</?[A-Za-z][^>]*>"  # HTML
     r"|\{\s*(?:[:.#]|[\w-]+=)[^}]*\}|&#?\w+;|:[a-z][\w-]*:",  # attributes, emoji

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import inspect
 import itertools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -160,3 +161,11 @@ def test_planting_from_the_command_line(name):
         assert run.returncode == pytest.ExitCode.USAGE_ERROR
         assert "attention_gradient_without_query" in run.stderr
         assert "got nonsense" in run.stderr
+
+
+def test_the_bug_that_contributing_names_exists():
+    """The command in CONTRIBUTING can be copied."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"--plant ([a-z]\w+)", text)
+    assert named
+    assert set(named) <= set(CATALOGUE)

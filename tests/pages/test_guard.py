@@ -34,6 +34,7 @@ def faults(text):
         ("| a | 0.5 |\n|---|---|\n| 64 | b |", ["0.5", "64"]),
         ("> [!NOTE]\n> It is 77.", ["77"]),
         ("![a plot of 55 losses](figures/x55.svg)", ["55"]),
+        ('![words](figures/x55.svg "The loss falls to 0.44.")', ["0.44"]),
     ],
 )
 def test_numerals_that_are_guarded(text, expected):
