@@ -5,6 +5,8 @@ import contextlib
 import bugs
 import pytest
 
+from literategpt.corpus import corpus_directory
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option."""
@@ -28,3 +30,9 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     """Say at the top what is planted."""
     name = config.getoption("--plant")
     return name and f"planted: {name}: {bugs.CATALOGUE[name].description}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs the plays where they have not been prepared: no test uses the network."""
+    if item.get_closest_marker("corpus") and not (corpus_directory() / "train.txt").is_file():
+        pytest.skip("no corpus in data/corpus: run `python -m literategpt.corpus`")

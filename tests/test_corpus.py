@@ -509,11 +509,8 @@ def test_the_table_of_normalised_characters_is_the_one_in_the_code():
 
 @pytest.fixture(scope="session")
 def plays():
-    """Read the prepared corpus; without one, the tests that need it are counted as skipped."""
-    directory = corpus_directory()
-    if not directory.is_dir():
-        pytest.skip("no corpus in data/corpus: run `python -m literategpt.corpus`")
-    return prepare_corpus(directory)
+    """Read the prepared corpus; without one, the tests that need it are skipped beforehand."""
+    return prepare_corpus()
 
 
 @pytest.mark.corpus

@@ -1,5 +1,8 @@
 """Formulas, figures and embeds: what the Markdown extensions make, and what they refuse."""
 
+import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +22,9 @@ def convert(text: str) -> str:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """A directory of figures with one that can be drawn and one that cannot."""
+    before = dict(sys.modules)
     source = (
         "from pagetools.svg import Picture\n"
         "def dot():\n    picture = Picture(10)\n    picture.text(1, 1, 'a & b')\n"
@@ -29,7 +33,10 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     )
     (tmp_path / "probe.py").write_text(source, encoding="utf-8")
     monkeypatch.setattr(figures, "FIGURES", tmp_path)
-    return tmp_path
+    yield tmp_path
+    # Drawing anew forgets the package's modules; the tests after this one hold the old ones.
+    sys.modules.clear()
+    sys.modules.update(before)
 
 
 def test_formulas_become_mathml() -> None:
@@ -121,8 +128,6 @@ def test_a_changed_figure_is_drawn_anew(drawn: Path) -> None:
     source = drawn / "probe.py"
     changed = source.read_text(encoding="utf-8").replace("a & b", "later")
     source.write_text(changed, encoding="utf-8")
-    import os
-
     stamp = source.stat().st_mtime + 10_000
     os.utime(source, (stamp, stamp))
     assert "later" in convert(page)

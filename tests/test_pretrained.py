@@ -1,0 +1,73 @@
+"""The model that is shipped: what it is, that it writes, and that its stated loss is its loss."""
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from literategpt import pretrained
+from literategpt.corpus import ALPHABET, prepare_corpus
+from literategpt.model import GPTConfig
+from literategpt.pretrained import load_pretrained
+from literategpt.runs import bits_per_character, default_workers, encode
+from literategpt.training import evaluate, worker_pool
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+
+
+def stated(pattern):
+    """Find a number in the provenance of the data."""
+    text = (DATA / "README.md").read_text(encoding="utf-8")
+    found = re.search(pattern, text)
+    assert found, f"expected {pattern} in data/README.md"
+    return float(found[1].replace(",", ""))
+
+
+def test_it_is_the_default_model():
+    """Its configuration is the default one, its parameters float32, its alphabet the corpus's."""
+    model, tokenizer = load_pretrained()
+    assert model.config == GPTConfig()
+    assert model.num_parameters() == 1_049_344
+    assert {array.dtype for array in model.named_parameters().values()} == {np.dtype("float32")}
+    assert len(tokenizer) == 2000
+    assert "".join(sorted(token for token in tokenizer.vocabulary if len(token) == 1)) == ALPHABET
+
+
+def test_the_file_is_small():
+    """At most four megabytes, so that a checkout and a wheel stay small."""
+    assert (DATA / pretrained.CHECKPOINT_NAME).stat().st_size < 4_000_000
+
+
+def test_a_missing_file_names_the_places(monkeypatch, tmp_path):
+    """Where the file was looked for stands in the message."""
+    monkeypatch.setattr(pretrained, "data_directories", lambda: [tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(FileNotFoundError, match=r"shakespeare\.npz in one of .*a.*b"):
+        load_pretrained()
+
+
+def test_its_log_is_whole():
+    """The log has a line for each step, and ends with the loss that the provenance states."""
+    with (DATA / "shakespeare.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == list(range(len(rows)))
+    assert len(rows) == stated(r"([\d,]+) steps")
+    assert float(rows[-1]["validation_loss"]) == pytest.approx(
+        stated(r"([\d.]+) nats per token in single precision"), abs=5e-5
+    )
+
+
+@pytest.mark.corpus
+@pytest.mark.slow
+def test_its_loss_is_the_stated_one():
+    """As shipped, in half precision, over all of the validation plays, each token once."""
+    text = prepare_corpus().validation
+    model, tokenizer = load_pretrained()
+    tokens = encode(tokenizer, text)
+    assert tokenizer.unk_id not in tokens
+    with worker_pool(default_workers()) as ordered_map:
+        loss = evaluate(model, tokens, ordered_map=ordered_map)
+    assert loss == pytest.approx(stated(r"\*\*([\d.]+) nats per token\*\*"), abs=1e-4)
+    bits = bits_per_character(loss, len(tokens) - 1, len(text))
+    assert bits == pytest.approx(stated(r"([\d.]+) bits per character"), abs=1e-4)
