@@ -15,6 +15,12 @@ from literategpt.tokenizer import BPETokenizer
 QUESTION = "to be or not to be that is the question"
 
 
+@pytest.fixture
+def rng():
+    """A generator with a fixed seed."""
+    return np.random.default_rng(0)
+
+
 def trained(vocabulary_size):
     """Train a tokenizer on the question."""
     tokenizer = BPETokenizer()
