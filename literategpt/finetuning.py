@@ -49,7 +49,7 @@ def base_parser(name: str, description: str, learning_rate: float) -> argparse.A
     )
     add = parser.add_argument
     add("--data", type=Path, required=True, help="a UTF-8 text; its last tenth is for validation")
-    add("--base", type=Path, help="checkpoint to start from; the shipped model unless given")
+    add("--checkpoint", type=Path, help="model to start from; the shipped one unless given")
     add("--overwrite", action="store_true", help="write although the file exists")
     add("--steps", type=positive, default=200, help="length of the run")
     add("--workers", type=positive, default=default_workers(), help="threads; same result")
@@ -75,7 +75,7 @@ def encode_known(tokenizer: BPETokenizer, text: str) -> Array:
     if tokenizer.unk_id is not None:
         unknown = np.count_nonzero(tokens == tokenizer.unk_id)
         if unknown:
-            print(f"{unknown:,} characters are unknown to the base's tokenizer", file=sys.stderr)
+            print(f"{unknown:,} characters are unknown to the model's tokenizer", file=sys.stderr)
     return tokens
 
 
@@ -139,7 +139,7 @@ def finetune(
         if output.exists() and not arguments.overwrite:
             raise ValueError(f"{output} exists; give --overwrite or another name")
         train_text, validation_text = split_text(load_text(arguments.data))
-        model, tokenizer = load_base(arguments.base)
+        model, tokenizer = load_base(arguments.checkpoint)
         prepare(model)
         task = assemble(arguments, output, model, tokenizer, train_text, validation_text, save)
         trained = sum(array.size for array in model.trainable_parameters().values())

@@ -18,10 +18,10 @@ def main(command_line: list[str] | None = None) -> int:
         "train_finetune_full", "Go on training every parameter of a model, on a new text.", 3e-4
     )
     parser.add_argument(
-        "--checkpoint", type=Path, default=Path("checkpoints/finetuned.npz"), help="file to write"
+        "--output", type=Path, default=Path("checkpoints/finetuned.npz"), help="file to write"
     )
     arguments = parser.parse_args(command_line)
-    output = arguments.checkpoint
+    output = arguments.output
     return finetune(
         arguments,
         output,

@@ -25,7 +25,7 @@ def main(command_line: list[str] | None = None) -> int:
     )
     add = parser.add_argument
     add(
-        "--adapter",
+        "--output",
         type=Path,
         default=Path("checkpoints/adapter/adapter.npz"),
         help="file to write",
@@ -34,7 +34,7 @@ def main(command_line: list[str] | None = None) -> int:
     add("--alpha", type=float, default=8.0, help="they are multiplied by alpha / rank")
     add("--targets", nargs="+", choices=TARGETS, default=["query", "value"], help="layers")
     arguments = parser.parse_args(command_line)
-    output = arguments.adapter
+    output = arguments.output
 
     def prepare(model: GPTModel) -> None:
         rng = np.random.default_rng((arguments.seed, 2))

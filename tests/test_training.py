@@ -476,7 +476,7 @@ class TestFineTuning:
 
     def options(self, base, new_text):
         return [
-            "--base",
+            "--checkpoint",
             str(base),
             "--data",
             str(new_text),
@@ -489,10 +489,7 @@ class TestFineTuning:
     def test_full(self, base, new_text, tmp_path, capsys):
         """The loss on the new text falls, and the checkpoint loads."""
         path = tmp_path / "full.npz"
-        assert (
-            train_finetune_full.main([*self.options(base, new_text), "--checkpoint", str(path)])
-            == 0
-        )
+        assert train_finetune_full.main([*self.options(base, new_text), "--output", str(path)]) == 0
         before, after = re.findall(r"([\d.]+) nats per token", capsys.readouterr().out)[::3]
         assert float(after) < 0.8 * float(before)
         assert load_checkpoint(path).step == 40
@@ -500,9 +497,7 @@ class TestFineTuning:
     def test_lora(self, base, new_text, tmp_path, capsys):
         """The loss falls, the base file is untouched, and the demo writes with the adapter."""
         path, bytes_before = tmp_path / "adapter.npz", base.read_bytes()
-        assert (
-            train_finetune_lora.main([*self.options(base, new_text), "--adapter", str(path)]) == 0
-        )
+        assert train_finetune_lora.main([*self.options(base, new_text), "--output", str(path)]) == 0
         printed = capsys.readouterr().out
         before, after = re.findall(r"([\d.]+) nats per token", printed)[::3]
         assert float(after) < float(before)
@@ -516,7 +511,7 @@ class TestFineTuning:
     def test_an_existing_file_is_not_overwritten(self, base, new_text, capsys):
         """Also when it is the base itself."""
         before = base.read_bytes()
-        options = [*self.options(base, new_text), "--checkpoint", str(base)]
+        options = [*self.options(base, new_text), "--output", str(base)]
         assert train_finetune_full.main(options) == 1
         assert "give --overwrite" in capsys.readouterr().err
         assert base.read_bytes() == before
@@ -578,7 +573,7 @@ def test_help(script):
     command = [sys.executable, "-W", "error", "-m", f"literategpt.{script}", "--help"]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"python -m literategpt.{script}" in result.stdout
-    assert "--checkpoint" in result.stdout or "--adapter" in result.stdout
+    assert "--checkpoint" in result.stdout
     assert result.stderr == ""
 
 
