@@ -1,6 +1,6 @@
-"""The three curves a GPT needs: softmax, GELU and ReLU, each with its derivative.
+"""Softmax and GELU, which the model uses, and ReLU, its simpler relative, with their derivatives.
 
-Everything in this package comes in pairs.
+Everything that a gradient passes through comes in pairs.
 The first function of a pair computes a value.
 The second takes the slope of the loss with respect to that value, `grad_output`, and returns the
 slope of the loss with respect to the input.
@@ -141,7 +141,7 @@ def gelu_gate(x: Array) -> Array:
     $$g(x) = \tfrac{1}{2}\left(1 + \tanh\!\left(\sqrt{2/\pi}\,(x + 0.044715\,x^3)\right)\right)$$
 
     By definition the share is the probability that a standard normal number is below x; this is
-    GPT-2's approximation of it by a hyperbolic tangent.
+    its approximation by a hyperbolic tangent, from the same paper, as GPT-2 uses it.
     It is the costly part, and both `gelu` and `gelu_backward` need it: a layer computes it once and
     hands it to both.
 
@@ -178,8 +178,8 @@ def gelu(x: Array, gate: Array | None = None) -> Array:
 
     $$\mathrm{gelu}(x) = x\,g(x)$$
 
-    The gate g is the tanh form of GPT-2; with it, GELU is off by at most 0.0005 from its definition
-    by the normal distribution.
+    The gate g is the tanh form, which GPT-2 uses; with it, GELU is off by at most 0.0005 from its
+    definition by the normal distribution.
 
     Args:
         x: Values, of any shape and floating dtype.

@@ -161,6 +161,11 @@ def scaled_dot_product_attention_backward(
     (..., T, E), (..., T, D), (..., S, D), (..., S, E), (..., T, S)
     -> (..., T, D), (..., S, D), (..., S, E)
 
+    $$dV = P^\top\, dO, \qquad dP = dO\, V^\top, \qquad
+      dS = P \circ \bigl(dP - \mathrm{rowsum}(dP \circ P)\bigr), \qquad
+      dQ = \frac{dS\, K}{\sqrt{D}}, \qquad dK = \frac{dS^\top Q}{\sqrt{D}}$$
+
+    P are the weights, and each d is the slope of the loss with respect to what follows it.
     The mask does not appear: where it forbade, the weight is 0, and `softmax_backward` multiplies
     by the weight.
 

@@ -10,7 +10,7 @@ import numpy as np
 from literategpt.corpus import load_text, split_text
 from literategpt.model import GPTModel
 from literategpt.optimizer import AdamW
-from literategpt.pretrained import load_pretrained
+from literategpt.pretrained import load_pretrained, pretrained_path
 from literategpt.runs import (
     Run,
     default_workers,
@@ -115,6 +115,13 @@ def assemble(
     )
 
 
+def demo_options(arguments: argparse.Namespace, output: Path) -> str:
+    """Say how the demo uses what was written: an adapter needs the model it was trained on."""
+    if "rank" not in arguments:
+        return f"--checkpoint {output}"
+    return f"--checkpoint {arguments.checkpoint or pretrained_path()} --adapter {output}"
+
+
 def finetune(
     arguments: argparse.Namespace,
     output: Path,
@@ -150,4 +157,5 @@ def finetune(
         print(f"fine-tuning: {error}", file=sys.stderr)
         return 1
     print("\n".join([*describe_losses(task, result), f"written: {output}   log: {task.log_path}"]))
+    print(f"next: python -m literategpt.run_demo {demo_options(arguments, output)}")
     return 0

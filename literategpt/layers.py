@@ -218,7 +218,11 @@ class Linear(Module):
         return output.reshape(*x.shape[:-1], out_features), LinearSaved(x)
 
     def backward(self, grad_output: Array, saved: LinearSaved) -> tuple[Array, Gradients]:
-        """Carry a gradient back through the product and the shift.
+        r"""Carry a gradient back through the product and the shift.
+
+        $$\frac{\partial L}{\partial x} = g W^\top, \qquad
+          \frac{\partial L}{\partial W} = x^\top g, \qquad
+          \frac{\partial L}{\partial b} = \sum_n g_n$$
 
         Args:
             grad_output: Slope of the loss with respect to the output, (..., out_features).
@@ -301,11 +305,15 @@ class LayerNorm(Module):
         return output, LayerNormSaved(normalized, inverse_std)
 
     def backward(self, grad_output: Array, saved: LayerNormSaved) -> tuple[Array, Gradients]:
-        """Carry a gradient back through the normalization.
+        r"""Carry a gradient back through the normalization.
 
         Every feature of a vector helped to make its mean and its spread, so two averages are
-        taken away: the gradient cannot point along a shift or along a stretch of x, which
-        leave the output as it is.
+        taken away: the gradient cannot point along a shift of x, which leaves the output as it
+        is, nor, as long as the variance is large against eps, along a stretch.
+
+        $$\frac{\partial L}{\partial x} = \frac{\hat g - \mathrm{mean}(\hat g)
+          - \hat x \, \mathrm{mean}(\hat g \hat x)}{\sqrt{\sigma^2 + \epsilon}},
+          \qquad \hat g = g\, w$$
 
         Args:
             grad_output: Slope of the loss with respect to the output, (..., C).
@@ -430,8 +438,8 @@ def sinusoid_table(max_sequence_length: int, embedding_dim: int) -> Array:
     $$\mathrm{table}[p, 2i] = \sin\frac{p}{10000^{2i/d}}, \qquad
       \mathrm{table}[p, 2i+1] = \cos\frac{p}{10000^{2i/d}}$$
 
-    Each pair of columns is a clock hand; the first turns by one radian a position, the last
-    about ten thousand times slower.
+    Each pair of columns is a clock hand; the first turns by one radian a position, the last,
+    with many columns, close to ten thousand times slower.
 
     Reference:
         Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
@@ -464,9 +472,13 @@ def check_positions(start: int, length: int, available: int) -> None:
 
 
 class PositionalEncoding(Module):
-    """Add to each token's vector a pattern of waves that says where the token stands.
+    r"""Add to each token's vector a pattern of waves that says where the token stands.
 
     (..., T, C) -> (..., T, C)
+
+    $$y_p = x_p + \mathrm{scale} \cdot t_p, \qquad
+      t_{p, 2i} = \sin\frac{p}{10000^{2i/C}}, \qquad
+      t_{p, 2i+1} = \cos\frac{p}{10000^{2i/C}}$$
 
     It has no parameters: the table is computed, not learned.
 
@@ -478,6 +490,9 @@ class PositionalEncoding(Module):
 
     Attributes:
         table: (max_sequence_length, C), not scaled.
+
+    Reference:
+        Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
 
     Examples:
         >>> positions = PositionalEncoding(8, 4, scale=0.5, dtype="float64")

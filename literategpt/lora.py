@@ -210,7 +210,7 @@ def apply_lora(
 
 
 def merge_lora(model: GPTModel) -> None:
-    """Add every correction to its weight: the model computes the same, with no extra work.
+    """Add every correction to its weight: the same result but for rounding, with no extra work.
 
     Raises:
         ValueError: There is no LoRA layer, or they are merged already.

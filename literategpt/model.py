@@ -475,7 +475,7 @@ class GPTModel(Module):
                 rows are done, generation ends.
             rng: Draws the tokens; a fresh one unless given.
             use_cache: Whether to keep keys and values, or to compute everything again for each
-                token; the result is the same.
+                token; the result is the same but for rounding.
 
         Returns:
             The prompts with what was written after them.

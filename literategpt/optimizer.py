@@ -164,6 +164,8 @@ class AdamW:
 
     Weight decay $\lambda$ pulls on the parameter itself and not through the gradient; it acts on
     arrays of two or more dimensions, so not on biases and not on the norms.
+    As in PyTorch it is multiplied by the whole learning rate; in the paper by the schedule alone,
+    without the peak.
 
     Args:
         parameters: The arrays to change, as `trainable_parameters()` lists them.

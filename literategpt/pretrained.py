@@ -17,6 +17,19 @@ def data_directories() -> list[Path]:
     return [package / "data", package.parent / "data"]
 
 
+def pretrained_path() -> Path:
+    """Find the shipped checkpoint.
+
+    Raises:
+        FileNotFoundError: The file is in none of its places.
+    """
+    places = [directory / CHECKPOINT_NAME for directory in data_directories()]
+    for path in places:
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"expected {CHECKPOINT_NAME} in one of {[str(p) for p in places]}")
+
+
 def load_pretrained() -> tuple[GPTModel, BPETokenizer]:
     """Load the model that comes with the package, and its tokenizer.
 
@@ -31,9 +44,5 @@ def load_pretrained() -> tuple[GPTModel, BPETokenizer]:
         >>> model.num_parameters(), len(tokenizer)
         (1049344, 2000)
     """
-    places = [directory / CHECKPOINT_NAME for directory in data_directories()]
-    for path in places:
-        if path.is_file():
-            checkpoint = load_checkpoint(path)
-            return checkpoint.model, checkpoint.tokenizer
-    raise FileNotFoundError(f"expected {CHECKPOINT_NAME} in one of {[str(p) for p in places]}")
+    checkpoint = load_checkpoint(pretrained_path())
+    return checkpoint.model, checkpoint.tokenizer

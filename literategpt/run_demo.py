@@ -34,7 +34,8 @@ def newest_checkpoint(directory: Path) -> Path | None:
 
 def load_model(checkpoint: Path | None, adapter: Path | None) -> tuple[GPTModel, BPETokenizer, str]:
     """Load what was asked for, or the newest, or what is shipped; say which it was."""
-    path = checkpoint or newest_checkpoint(Path("checkpoints"))
+    # An adapter is usually of the shipped model, and never of whatever is newest.
+    path = checkpoint or (newest_checkpoint(Path("checkpoints")) if adapter is None else None)
     if path is None:
         model, tokenizer = load_pretrained()
     else:
@@ -80,14 +81,18 @@ def parse(command_line: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--checkpoint", type=Path, help="model to use; the newest in checkpoints/ unless given")
+    add(
+        "--checkpoint",
+        type=Path,
+        help="model to use; unless given the newest in checkpoints/, or else the shipped one",
+    )
     add("--adapter", type=Path, help="LoRA adapter to put on it")
     add("--prompt", default="The king", help="start of the text")
     add("--tokens", type=positive, default=200, help="tokens to write")
     add("--temperature", type=float, default=0.8, help="0 always takes the likeliest token")
     add("--top-k", type=positive, help="draw from so many of the likeliest tokens")
     add("--top-p", type=float, default=0.95, help="draw from the fewest tokens of this probability")
-    add("--seed", type=int, help="write the same text each time")
+    add("--seed", type=int, help="write the same text each time; unless given it differs")
     return parser.parse_args(command_line)
 
 

@@ -359,6 +359,14 @@ def describe_losses(task: Run, result: RunResult) -> list[str]:
     return lines
 
 
+def duration(text: str) -> float:
+    """Read a positive, finite number from the command line."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
+    return value
+
+
 def positive(text: str) -> int:
     """Read a positive whole number from the command line."""
     value = int(text)

@@ -69,6 +69,8 @@ def apply_temperature(logits: Array, temperature: float) -> Array:
 
     (B, V) -> (B, V)
 
+    The largest logit of a row is taken away first, which changes no probability.
+
     Temperature 0 keeps only the largest logit, the first of them where several are equal: drawing
     from what is left is greedy decoding.
 
@@ -110,6 +112,7 @@ def top_p_filter(logits: Array, p: float) -> Array:
     The token that crosses p is kept.
     A token is kept if the mass before it is below p by more than 4 V times the dtype's rounding
     unit, so that a sum which reaches p exactly does so in every dtype.
+    So the kept mass can fall short of p by that much: 0.001 for 2,000 tokens in float32.
     The likeliest token is always kept, and p = 1 keeps everything.
 
     Args:

@@ -82,8 +82,9 @@ def _number_ranges() -> str:
 def gpt2_pattern() -> re.Pattern[str]:
     r"""Return the pattern with which GPT-2 cuts text into words.
 
-    A word is an English contraction, or a run of letters, of digits or of other signs, each with
-    the space before it, or a run of white space without its last character.
+    A word is the ending of an English contraction, such as `'ll`, or a run of letters, of digits or
+    of other signs, each with the space before it, or a run of white space; of a longer run before a
+    word the last character is left to what follows.
     GPT-2 writes this with `\p{L}` and `\p{N}`, Unicode's letters and numbers, which Python's `re`
     does not know.
     Its `\w` is letters, numbers and the underscore, so both follow once the numbers are listed.

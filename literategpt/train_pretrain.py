@@ -29,6 +29,7 @@ from literategpt.runs import (
     RunResult,
     default_workers,
     describe_losses,
+    duration,
     encode,
     new_loader,
     positive,
@@ -252,10 +253,10 @@ def parse(command_line: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, help="a UTF-8 text; its last tenth is for validation")
     add("--checkpoint", type=Path, default=Path("checkpoints/pretrained.npz"), help="file to write")
-    add("--resume", action="store_true", help="go on from the checkpoint")
+    add("--resume", action="store_true", help="go on from the checkpoint, with its settings")
     add("--overwrite", action="store_true", help="start anew although the checkpoint exists")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, default=30.0, help="length of the run")
+    length.add_argument("--minutes", type=duration, default=30.0, help="length of the run")
     length.add_argument("--steps", type=positive, help="length of the run instead")
     add("--workers", type=positive, default=default_workers(), help="threads; same result")
     add("--seed", type=int, default=plan.seed, help="of everything random")
@@ -273,6 +274,21 @@ def parse(command_line: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(command_line)
 
 
+def check_resumable(arguments: argparse.Namespace) -> None:
+    """Refuse settings beside --resume: a resumed run keeps those that it was started with.
+
+    Raises:
+        ValueError: The first option that would be ignored.
+    """
+    free = {"data", "checkpoint", "resume", "workers"}
+    for name, default in vars(parse([])).items():
+        if name not in free and getattr(arguments, name) != default:
+            option = "--" + name.replace("_", "-")
+            raise ValueError(
+                f"a resumed run keeps its settings; expected no {option} with --resume"
+            )
+
+
 def main(command_line: list[str] | None = None) -> int:
     """Train, and return 0 if all went well."""
     arguments = parse(command_line)
@@ -281,6 +297,8 @@ def main(command_line: list[str] | None = None) -> int:
             raise CheckpointError(
                 f"{arguments.checkpoint} exists; give --resume, --overwrite or another --checkpoint"
             )
+        if arguments.resume:
+            check_resumable(arguments)
         train_text, validation_text = read_data(arguments.data)
         keep_freed_memory()
         if arguments.resume:
@@ -292,6 +310,9 @@ def main(command_line: list[str] | None = None) -> int:
     except (CorpusError, OSError, ValueError) as error:
         print(f"train_pretrain: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nstopped at once; what was saved before is unchanged", file=sys.stderr)
+        return 130
     print(describe_end(task, result, arguments.checkpoint))
     return 0
 

@@ -165,12 +165,12 @@ class StepReport(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """The numbers that, with the data and the seed, fix a training run.
+    """The numbers of the loop itself; model, optimizer and loader bring their own.
 
     Args:
         total_steps: Length of the run.
         peak_learning_rate: Highest learning rate.
-        minimum_learning_rate: Learning rate of the last step.
+        minimum_learning_rate: Learning rate of the last step of a run longer than its warm-up.
         warmup_steps: Length of the rise to the peak; at most total_steps is used.
         max_norm: Gradients longer than this are shortened.
         piece_size: Sequences in a piece of a batch.

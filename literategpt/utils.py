@@ -89,8 +89,8 @@ class TextDataset:
 class DataLoader:
     """Batches of windows, in an order that three integers fix.
 
-    Each epoch goes through all windows once; shuffled, in an order that depends on the seed and on
-    the number of the epoch.
+    Each epoch goes through all windows once, but for a last batch that is dropped; shuffled, in an
+    order that depends on the seed and on the number of the epoch.
     Iterating yields what is left of the current epoch, and then stands at the start of the next.
 
     Args:
@@ -260,7 +260,8 @@ def save_checkpoint(
         loader: Its position in the data is stored, not the data.
         step: Number of training steps done.
         settings: Anything that JSON can hold.
-        precision: "float16" halves the file of a float32 model; loading gives the rounded values.
+        precision: "float16" halves the parameters of a float32 model; loading gives the rounded
+            values. The moments of an optimizer stay as they are.
 
     Raises:
         ValueError: The model carries LoRA layers: merge and remove them, or save the adapter.
@@ -356,7 +357,7 @@ def read_archive(path: Path | str, file_format: str) -> tuple[dict[str, Any], di
     except (
         OSError, ValueError, KeyError, AttributeError, TypeError, EOFError, zipfile.BadZipFile
     ) as error:  # fmt: skip
-        raise CheckpointError(f"{path} is not a {kind}, or is damaged: {error}") from error
+        raise CheckpointError(f"{path} is not a {kind}, or is damaged") from error
     if found != file_format:
         raise CheckpointError(f'expected a file of format "{file_format}", got "{found}" in {path}')
     if checksum != archive_hash(header, arrays):

@@ -295,8 +295,9 @@ SMALL = (
 
 def pretrain(text_file, checkpoint, *options):
     """Run the script in this process and return its exit code."""
+    small = () if "--resume" in options else SMALL
     return train_pretrain.main(
-        ["--data", str(text_file), "--checkpoint", str(checkpoint), *SMALL, *options]
+        ["--data", str(text_file), "--checkpoint", str(checkpoint), *small, *options]
     )
 
 
@@ -365,6 +366,21 @@ class TestPretraining:
         assert pretrain(other, path, "--resume") == 1
         assert "trained on another text" in capsys.readouterr().err
 
+    def test_a_resumed_run_keeps_its_settings(self, text_file, tmp_path, capsys):
+        """An option that would be ignored is refused, and named."""
+        path = tmp_path / "m.npz"
+        assert pretrain(text_file, path, "--steps", "2") == 0
+        arguments = ["--data", str(text_file), "--checkpoint", str(path), "--resume"]
+        assert train_pretrain.main([*arguments, "--steps", "9"]) == 1
+        assert "expected no --steps with --resume" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+    def test_impossible_minutes_are_refused(self, text_file, tmp_path, minutes):
+        """Before anything is measured or written."""
+        with pytest.raises(SystemExit):
+            pretrain(text_file, tmp_path / "m.npz", "--minutes", minutes)
+        assert not (tmp_path / "m.npz").exists()
+
     def test_minutes_fix_the_number_of_steps(self, text_file, tmp_path, capsys):
         """The number found is printed and stored; from then on the clock has no influence."""
         path = tmp_path / "m.npz"
@@ -397,7 +413,7 @@ def start_run(text_file, checkpoint, *options):
     """Start the script in a process of its own."""
     command = [
         sys.executable, "-m", "literategpt.train_pretrain", "--data", str(text_file),
-        "--checkpoint", str(checkpoint), *SMALL, *options,
+        "--checkpoint", str(checkpoint), *(() if "--resume" in options else SMALL), *options,
     ]  # fmt: skip
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -130,8 +130,8 @@ def section_tanh_form() -> None:
     grid = np.arange(0, 501) / 100.0
     difference = np.abs(gelu(grid) - gelu_by_definition(grid))
     worst = int(np.argmax(difference))
-    say("""GPT-2 replaced the normal probability by a hyperbolic tangent, and so does this package.
-        The definition is one call of `math.erf` away:""")
+    say("""The paper of GELU also gives a form with a hyperbolic tangent; GPT-2 uses it, and so does
+        this package. The definition is one call of `math.erf` away:""")
     few = np.array([0.5, 1.0, 2.0, 3.0])
     table({"x": few, "tanh form": gelu(few), "definition": gelu_by_definition(few)}, digits=5)
     say(f"""Over the grid from {number(grid[0])} to {number(grid[-1])} they differ most at

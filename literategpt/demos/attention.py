@@ -148,8 +148,8 @@ def section_scale() -> None:
         sharpest.append(raw.max(axis=-1).mean())
         sharpest_scaled.append(scaled_dot_product_attention(query, key, key)[1].max(axis=-1).mean())
     say("""With random queries and keys of spread one, scores spread as the root of the number of
-        features. Unscaled, a softmax over them nearly always picks one winner; scaled, the mean
-        weight of the winner hardly depends on the size.""")
+        features. Unscaled, a softmax over them picks nearly one winner when there are
+        many; scaled, the mean weight of the winner hardly depends on the size.""")
     table(
         {
             "features": sizes,

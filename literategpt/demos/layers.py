@@ -161,7 +161,8 @@ def section_dropout() -> None:
     output, saved = layer.forward(x, rng=np.random.default_rng(0))
     grad_input, _ = layer.backward(np.ones_like(x), saved)
     say(f"""In training each value is set to zero with probability {number(layer.rate)}, and the
-        others are multiplied by `1 / (1 - rate)`, so that the mean is kept.""")
+        others are multiplied by `1 / (1 - rate)`, so that the expected value is kept; a few
+        values are too few to show it.""")
     show("x", x)
     show("training", output)
     show("saved.mask", saved.mask if saved.mask is not None else "none")

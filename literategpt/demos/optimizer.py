@@ -116,8 +116,9 @@ def section_scale() -> None:
     heading("Only changes of the gradient count")
     scale = 1000.0
     say(f"""Gradients {number(scale)} times as large, at every step, lead to the same place. A
-        gradient that keeps its sign makes full steps; one that flips cancels itself out in m. The
-        table says where a parameter is, in learning rates from its start.""")
+        gradient that stays the same makes full steps; one that is halved at every step makes
+        shorter ones, and one that flips cancels itself out in m. The table says where a
+        parameter is, in learning rates from its start.""")
     gradients = {
         "steady": [1.0, 1.0, 1.0, 1.0],
         f"steady, times {number(scale)}": [scale, scale, scale, scale],
@@ -143,7 +144,8 @@ def section_decay() -> None:
     kept = 1 - optimizer.learning_rate * optimizer.weight_decay
     show("after, weight", parameters["weight"])
     show("after, bias", parameters["bias"])
-    say(f"""The matrix was multiplied by one less rate times decay,
+    rate, decay = number(optimizer.learning_rate), number(optimizer.weight_decay)
+    say(f"""The matrix was multiplied by one less rate times decay, {rate} * {decay}, which is
         {number(kept)}; the bias stayed. The decay does not pass through m and v, so it is equally
         strong for parameters with large and with small gradients.""")
 

@@ -99,7 +99,8 @@ def section_nothing() -> None:
     show("input", x[0])
     show("output", block(x)[0])
     show("equal to the bit", yes((block(x) == x).all()))
-    say("So a deep stack starts out as harmless, and each block learns a correction.")
+    say("""So a block whose last weights are near zero is nearly harmless, and learns a
+        correction.""")
 
 
 def section_data_flow() -> None:

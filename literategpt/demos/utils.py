@@ -46,10 +46,11 @@ def section_windows() -> None:
     last_inputs, last_targets = dataset[len(dataset) - 1]
     say(f"""The last window ends at the last token, {number(last_targets[-1])}, even where the
         tokens do not divide evenly; it then overlaps the one before. A shorter stride makes more
-        windows that all overlap:""")
+        windows, which overlap; here from the first few tokens:""")
     show_windows(TextDataset(tokens[:6], sequence_length=3, stride=1))
     say(f"""Inputs and targets share all tokens but two: the inputs {vector(last_inputs)} and the
-        targets {vector(last_targets)}. Shifting twice would give an easier task and gibberish.""")
+        targets {vector(last_targets)}. Shifting twice would ask for the token after the next, and
+        the model would leave out every other token when it writes.""")
 
 
 def make_loader() -> DataLoader:
