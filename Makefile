@@ -7,7 +7,7 @@ INSTALL := $(RUN) -m pip install --quiet --disable-pip-version-check --constrain
 VERSION := import sys; print("%d.%d" % sys.version_info[:2])
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help serve test check build lint update-output parity bench pretrain demo constraints clean
+.PHONY: help serve test check build lint update-output parity bench ablations pretrain demo constraints clean
 
 help:  ## list the commands
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1	\2/p' Makefile | expand -t 16
@@ -43,6 +43,12 @@ parity: $(WITH_TORCH)  ## compare values and gradients with PyTorch, live
 
 bench: $(WITH_TORCH)  ## measure the speed of a training step beside PyTorch
 	$(PARITY_PYTHON) -m benchmarks.training_step
+
+ABLATIONS := normalization residuals positions attention_scale activation dropout \
+	vocabulary_size position_scale
+
+ablations: $(VENV)/installed  ## repeat the ablations that the book quotes, about 45 minutes
+	@set -e; for name in $(ABLATIONS); do $(RUN) -m experiments.$$name; done
 
 pretrain: $(VENV)/installed  ## train the default model on the plays of Shakespeare
 	$(RUN) -m literategpt.train_pretrain

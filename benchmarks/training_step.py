@@ -15,10 +15,8 @@ It fails as well where the median of the ratios is below 1.
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -28,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.side import BATCH_SIZE, SEQUENCE_LENGTH, THREADS
+from literategpt.records import describe_machine, write_record
 
 Answers = dict[str, list[dict[str, Any]]]
 
@@ -128,46 +127,15 @@ def compare_losses(answers: Answers) -> dict[str, Any]:
     }
 
 
-def processor() -> str:
-    """Name the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
-def load() -> float:
-    """Return the number of processes that wanted a processor in the last minute."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-
-
 def conditions(rounds: int, steps: int) -> dict[str, Any]:
     """Say with what, how, where and when it is measured."""
-    machine = {
-        "processor": processor(),
-        "processors": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "load_before": load(),
-    }
-    packages = {name: version(name) for name in ("numpy", "torch")}
     return {
         "command": f"python -m benchmarks.training_step --rounds {rounds} --steps {steps}",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": machine,
-        "versions": {"python": platform.python_version()} | packages,
+        "machine": describe_machine() | {"torch": version("torch")},
         "batch": [BATCH_SIZE, SEQUENCE_LENGTH],
         "threads": THREADS,
         "dtype": "float32",
     }
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a file, complete or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
 
 
 def named(values: dict[str, float]) -> list[tuple[str, float]]:
@@ -186,7 +154,7 @@ def report(results: dict[str, Any]) -> None:
     print(f"fastest step {', '.join(fastest)}")
     last = results["last_losses"]
     print(f"last losses  {last['literategpt']:.6f} and {last['torch']:.6f}")
-    if results["machine"]["load_before"] > BUSY:
+    if (results["machine"]["load_before"] or 0) > BUSY:
         print("The machine was busy before: the ratio is not that of an idle one.")
 
 
@@ -212,7 +180,7 @@ def main() -> None:
     results = before | summarize(take_turns(arguments.rounds, arguments.steps), arguments.steps)
     report(results)
     if arguments.output:
-        write_json(arguments.output, results)
+        write_record(arguments.output, results)
     if not results["losses_agree"]:
         raise SystemExit("void: the losses differ, so the two did not compute the same")
     if results["ratio"]["median"] < 1.0:

@@ -105,7 +105,23 @@ class LoRALinear(Linear):
         return output, saved
 
     def backward(self, grad_output: Array, saved: LinearSaved) -> tuple[Array, Gradients]:
-        """Carry a gradient back along the base and along the correction.
+        r"""Carry a gradient back along the base and along the correction.
+
+        $$\frac{\partial L}{\partial A} = \frac{\alpha}{r}\, x^\top (g B^\top), \qquad
+          \frac{\partial L}{\partial B} = \frac{\alpha}{r}\, (x A)^\top g$$
+
+        $$\frac{\partial L}{\partial x} = g W^\top
+          + \frac{\alpha}{r}\, (g B^\top) A^\top$$
+
+        The products are taken from the narrow side: no matrix of the weight's size is made.
+        As long as B is zero, A has no gradient and B has one.
+
+        Args:
+            grad_output: Slope of the loss with respect to the output, (..., out_features).
+            saved: What `forward` returned.
+
+        Returns:
+            The slope with respect to the input, and the gradients of A and B.
 
         Raises:
             ValueError: The correction is merged: training it would not change the weight.
@@ -303,12 +319,14 @@ def lora_arrays(model: GPTModel) -> dict[str, Array]:
     return {n: a for n, a in model.named_parameters().items() if ".lora_" in n}
 
 
-def save_adapter(path: Path | str, model: GPTModel) -> None:
+def save_adapter(path: Path | str, model: GPTModel, *, precision: str | None = None) -> None:
     """Write the corrections, and which base they belong to, to one small file.
 
     Args:
         path: Where to write; the name is used as it is.
         model: Has LoRA layers.
+        precision: "float16" halves the corrections of a float32 model; loading gives the rounded
+            values.
 
     Raises:
         ValueError: There is no LoRA layer.
@@ -333,7 +351,10 @@ def save_adapter(path: Path | str, model: GPTModel) -> None:
         "targets": sorted({name for _, _, name, _ in lora_layers(model)}),
         "base": base_hash(model),
     }
-    write_archive(path, ADAPTER_FORMAT, header, lora_arrays(model))
+    arrays = lora_arrays(model)
+    if precision is not None:
+        arrays = {name: array.astype(precision) for name, array in arrays.items()}
+    write_archive(path, ADAPTER_FORMAT, header, arrays)
 
 
 def load_adapter(path: Path | str, model: GPTModel) -> None:

@@ -1,4 +1,7 @@
-"""The model that comes with the package, trained on the plays of Shakespeare."""
+"""What comes with the package: a model trained on the plays, a new text, an adapter for it.
+
+The files lie in `data/`, of a checkout as of an installed package.
+"""
 
 from pathlib import Path
 
@@ -6,9 +9,12 @@ from literategpt.model import GPTModel
 from literategpt.tokenizer import BPETokenizer
 from literategpt.utils import load_checkpoint
 
-__all__ = ["load_pretrained"]
+__all__ = ["adapter_path", "fables_path", "load_pretrained"]
 
 CHECKPOINT_NAME = "shakespeare.npz"
+FABLES_NAME = "fables.txt"
+ADAPTERS = ("fables",)
+"""The adapters that come with the package, by the text they were trained on."""
 
 
 def data_directories() -> list[Path]:
@@ -17,17 +23,63 @@ def data_directories() -> list[Path]:
     return [package / "data", package.parent / "data"]
 
 
+def shipped_path(name: str) -> Path:
+    """Find a file that comes with the package.
+
+    Raises:
+        FileNotFoundError: The file is in none of its places.
+    """
+    places = [directory / name for directory in data_directories()]
+    for path in places:
+        if path.is_file():
+            return path
+    raise FileNotFoundError(f"expected {name} in one of {[str(p) for p in places]}")
+
+
 def pretrained_path() -> Path:
     """Find the shipped checkpoint.
 
     Raises:
         FileNotFoundError: The file is in none of its places.
     """
-    places = [directory / CHECKPOINT_NAME for directory in data_directories()]
-    for path in places:
-        if path.is_file():
-            return path
-    raise FileNotFoundError(f"expected {CHECKPOINT_NAME} in one of {[str(p) for p in places]}")
+    return shipped_path(CHECKPOINT_NAME)
+
+
+def fables_path() -> Path:
+    """Find the fables, short tales in modern English, on which the model can be fine-tuned.
+
+    Raises:
+        FileNotFoundError: The file is in none of its places.
+
+    Examples:
+        >>> from literategpt.corpus import load_text, split_text
+        >>> train_text, validation_text = split_text(load_text(fables_path()))
+        >>> len(train_text) > 8 * len(validation_text)  # the last tenth is for validation
+        True
+    """
+    return shipped_path(FABLES_NAME)
+
+
+def adapter_path(name: str) -> Path:
+    """Find a LoRA adapter that comes with the package, for `load_adapter`.
+
+    Args:
+        name: One of `ADAPTERS`; "fables" makes the shipped model write like them.
+
+    Raises:
+        ValueError: No adapter of this name is shipped.
+        FileNotFoundError: The file is in none of its places.
+
+    Examples:
+        >>> try:
+        ...     adapter_path("riddles")
+        ... except ValueError as error:
+        ...     print(error)
+        expected a shipped adapter, one of fables, got riddles
+    """
+    if name not in ADAPTERS:
+        raise ValueError(f"expected a shipped adapter, one of {', '.join(ADAPTERS)}, got {name}")
+    return shipped_path(f"{name}-adapter.npz")
 
 
 def load_pretrained() -> tuple[GPTModel, BPETokenizer]:

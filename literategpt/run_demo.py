@@ -3,6 +3,9 @@
 It uses the newest checkpoint in `checkpoints/`, or, if there is none, the model that comes with the
 package.
 `--checkpoint FILE` takes another, after any training; `--adapter FILE` puts a LoRA adapter on it.
+`--adapter fables` takes the one that comes with the package.
+`--compare` writes without the adapter first and then with it, from the same prompt and the same
+random numbers.
 """
 
 import os
@@ -17,10 +20,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.random import SeedSequence
 
-from literategpt.lora import load_adapter
+from literategpt.lora import load_adapter, remove_lora
 from literategpt.model import GPTModel
-from literategpt.pretrained import load_pretrained
+from literategpt.pretrained import ADAPTERS, adapter_path, load_pretrained
 from literategpt.runs import positive
 from literategpt.tokenizer import BPETokenizer
 from literategpt.utils import load_checkpoint
@@ -32,17 +36,19 @@ def newest_checkpoint(directory: Path) -> Path | None:
     return files[-1] if files else None
 
 
+def find_adapter(name: str) -> Path:
+    """Turn the name of a shipped adapter, or of a file, into a path."""
+    path = Path(name)
+    return path if path.suffix or path.is_file() else adapter_path(name)
+
+
 def load_model(checkpoint: Path | None, adapter: Path | None) -> tuple[GPTModel, BPETokenizer, str]:
     """Load what was asked for, or the newest, or what is shipped; say which it was."""
     # An adapter is usually of the shipped model, and never of whatever is newest.
     path = checkpoint or (newest_checkpoint(Path("checkpoints")) if adapter is None else None)
     if path is None:
-        model, tokenizer = load_pretrained()
-    else:
-        model, tokenizer = load_checkpoint(path)[:2]
-    if adapter is not None:
-        load_adapter(adapter, model)
-    return model, tokenizer, str(path) if path else "the model that comes with the package"
+        return *load_pretrained(), "the model that comes with the package"
+    return *load_checkpoint(path)[:2], str(path)
 
 
 def stream_text(tokenizer: BPETokenizer, prompt: list[int], new: Iterator[int]) -> Iterator[str]:
@@ -86,7 +92,8 @@ def parse(command_line: list[str] | None = None) -> argparse.Namespace:
         type=Path,
         help="model to use; unless given the newest in checkpoints/, or else the shipped one",
     )
-    add("--adapter", type=Path, help="LoRA adapter to put on it")
+    add("--adapter", help=f"LoRA adapter to put on it: a file, or one of {', '.join(ADAPTERS)}")
+    add("--compare", action="store_true", help="write without the adapter, then with it")
     add("--prompt", default="The king", help="start of the text")
     add("--tokens", type=positive, default=200, help="tokens to write")
     add("--temperature", type=float, default=0.8, help="0 always takes the likeliest token")
@@ -96,11 +103,14 @@ def parse(command_line: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(command_line)
 
 
-def write(arguments: argparse.Namespace) -> None:
-    """Load, write, and say how fast it was."""
-    model, tokenizer, source = load_model(arguments.checkpoint, arguments.adapter)
-    prompt = encode_prompt(tokenizer, arguments.prompt)
-    print(f"[{source}, {model.num_parameters():,} parameters]\n", file=sys.stderr)
+def write(
+    model: GPTModel,
+    tokenizer: BPETokenizer,
+    prompt: list[int],
+    arguments: argparse.Namespace,
+    seed: SeedSequence,
+) -> None:
+    """Write one text, and say how fast it was."""
     start = time.perf_counter()
     stream = model.stream(
         np.array([prompt]),
@@ -109,7 +119,7 @@ def write(arguments: argparse.Namespace) -> None:
         top_k=arguments.top_k,
         top_p=arguments.top_p,
         eos_id=tokenizer.eos_id,
-        rng=np.random.default_rng(arguments.seed),
+        rng=np.random.default_rng(seed),
     )
     for piece in stream_text(tokenizer, prompt, (int(token[0]) for token in stream)):
         print(piece, end="", flush=True)
@@ -118,11 +128,35 @@ def write(arguments: argparse.Namespace) -> None:
     print(f"\n[up to {arguments.tokens} tokens, {speed:,.0f} a second]", file=sys.stderr)
 
 
+def write_all(arguments: argparse.Namespace) -> None:
+    """Load what was asked for, and write: once, or without the adapter and with it.
+
+    Raises:
+        ValueError: There is no adapter to compare with.
+    """
+    if arguments.compare and arguments.adapter is None:
+        raise ValueError("expected --adapter beside --compare, got none")
+    adapter = None if arguments.adapter is None else find_adapter(arguments.adapter)
+    model, tokenizer, source = load_model(arguments.checkpoint, adapter)
+    prompt, seed = encode_prompt(tokenizer, arguments.prompt), SeedSequence(arguments.seed)
+    # A foreign adapter is refused before anything is written.
+    if adapter is not None:
+        load_adapter(adapter, model)
+    print(f"[{source}, {model.num_parameters():,} parameters]\n", file=sys.stderr)
+    if adapter is not None and arguments.compare:
+        remove_lora(model)
+        print("--- without the adapter ---")
+        write(model, tokenizer, prompt, arguments, seed)
+        load_adapter(adapter, model)
+        print("\n--- with the adapter ---")
+    write(model, tokenizer, prompt, arguments, seed)
+
+
 def main(command_line: list[str] | None = None) -> int:
     """Write, and return 0 if all went well."""
     arguments = parse(command_line)
     try:
-        write(arguments)
+        write_all(arguments)
     except (OSError, ValueError) as error:
         print(f"run_demo: {error}", file=sys.stderr)
         return 1

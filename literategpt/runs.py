@@ -213,6 +213,16 @@ class RunResult(NamedTuple):
     seconds: float  # of this session and those before
 
 
+def nats_per_character(loss: float, targets: int, characters: int) -> float:
+    """Turn nats per token into nats per character, to compare across tokenizers.
+
+    Examples:
+        >>> nats_per_character(4.0, targets=10, characters=40)
+        1.0
+    """
+    return loss * targets / characters
+
+
 def bits_per_character(loss: float, targets: int, characters: int) -> float:
     """Turn nats per token into bits per character, to compare across tokenizers.
 
@@ -220,7 +230,7 @@ def bits_per_character(loss: float, targets: int, characters: int) -> float:
         >>> round(bits_per_character(math.log(2), targets=10, characters=40), 3)
         0.25
     """
-    return loss * targets / characters / math.log(2)
+    return nats_per_character(loss, targets, characters) / math.log(2)
 
 
 def describe_evaluation(task: Run, step: int, loss: float) -> str:
@@ -349,12 +359,11 @@ def describe_losses(task: Run, result: RunResult) -> list[str]:
     if result.training_loss is not None:
         lines.append(f"training loss of the last steps: {result.training_loss:.4f} nats per token")
     if result.validation_loss is not None:
-        bits = bits_per_character(
-            result.validation_loss, len(task.validation) - 1, task.validation_characters
-        )
+        size = len(task.validation) - 1, task.validation_characters
+        nats = nats_per_character(result.validation_loss, *size)
         lines.append(
             f"validation loss: {result.validation_loss:.4f} nats per token, "
-            f"{bits:.4f} bits per character"
+            f"{nats:.4f} nats or {nats / math.log(2):.4f} bits per character"
         )
     return lines
 

@@ -1,5 +1,6 @@
 """Adapt a model to a new text with LoRA: `python -m literategpt.train_finetune_lora`.
 
+Without arguments it starts from the shipped model, on the fables that come with the package.
 The base is not changed; what is learned is written to a small adapter file.
 """
 
@@ -8,6 +9,7 @@ import os
 # Each worker computes with one thread: this must be set before NumPy is loaded.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -18,10 +20,10 @@ from literategpt.lora import TARGETS, apply_lora, save_adapter
 from literategpt.model import GPTModel
 
 
-def main(command_line: list[str] | None = None) -> int:
-    """Fine-tune with LoRA, and return 0 if all went well."""
+def parse(command_line: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = base_parser(
-        "train_finetune_lora", "Train small corrections beside a model's frozen weights.", 3e-3
+        "train_finetune_lora", "Train small corrections beside a model's frozen weights.", 8e-3
     )
     add = parser.add_argument
     add(
@@ -33,7 +35,13 @@ def main(command_line: list[str] | None = None) -> int:
     add("--rank", type=int, default=4, help="width of the corrections")
     add("--alpha", type=float, default=8.0, help="they are multiplied by alpha / rank")
     add("--targets", nargs="+", choices=TARGETS, default=["query", "value"], help="layers")
-    arguments = parser.parse_args(command_line)
+    add("--precision", choices=("float32", "float16"), default="float32", help="of the file")
+    return parser.parse_args(command_line)
+
+
+def main(command_line: list[str] | None = None) -> int:
+    """Fine-tune with LoRA, and return 0 if all went well."""
+    arguments = parse(command_line)
     output = arguments.output
 
     def prepare(model: GPTModel) -> None:
@@ -44,7 +52,9 @@ def main(command_line: list[str] | None = None) -> int:
         arguments,
         output,
         prepare=prepare,
-        save=lambda model, tokenizer, step: save_adapter(output, model),
+        save=lambda model, tokenizer, step: save_adapter(
+            output, model, precision=arguments.precision
+        ),
     )
 
 

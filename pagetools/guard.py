@@ -61,6 +61,8 @@ _LIST = rf"{_NUMBER}{_SCALE}?{_UNIT}?(?:,\s+{_NUMBER}{_SCALE}?{_UNIT}?)*"
 _RELATION = r"(?:<=|>=|=(?!=)|~|<|>)"
 _CLAIM = re.compile(rf"^(?P<numerals>{_LIST})\s*(?P<relation>{_RELATION})\s*(?P<value>.+)$")
 _NEXT_CLAIM = re.compile(rf";\s*(?={_LIST}\s*{_RELATION})")
+_REJECTED = re.compile(r"^(?P<call>check_\w+\(.*\))\s+—\s+(?P<words>\S.*)$")
+_GOES_ON_QUOTED = re.compile(r">(?!\s*\[!)")
 _CITATION = re.compile(rf"^(?P<numerals>{_LIST})\s*(?:—|:)\s*(?P<reference>.+)$")
 
 # What a reader does not read as a number of the text.
@@ -138,7 +140,7 @@ def numerals(text: str, first_line: int = 1) -> list[Numeral]:
         >>> [n.written for n in numerals("The 4 heads and `n = 13` cost 0.5 % of GPT-2's 12,288.")]
         ['4', '0.5 %', '12,288']
     """
-    shown = _blank(_NAMES, _blank(_HIDDEN, text))
+    shown = _blank(_NAMES, prose_of(text))
     lines = shown.split("\n")
     shown = "\n".join(_blank(_YEAR, line) if _is_reference(raw) else line
                       for line, raw in zip(lines, text.split("\n"), strict=True))  # fmt: skip
@@ -147,6 +149,11 @@ def numerals(text: str, first_line: int = 1) -> list[Numeral]:
                 first_line + shown.count("\n", 0, m.start()), _is_guarded(m))
         for m in _NUMERAL.finditer(shown)
     ]  # fmt: skip
+
+
+def prose_of(text: str) -> str:
+    """A text with blanks in place of code, formulas, targets of links and HTML."""
+    return _blank(_HIDDEN, text)
 
 
 def _blank(pattern: re.Pattern[str], text: str) -> str:
@@ -169,18 +176,21 @@ def paragraphs(page: Page) -> list[Paragraph]:
     """The prose of a page in groups, each with the `check` and `log` comments under it.
 
     A list or an indented body belongs to the paragraph that introduces it; so does text in a
-    plain fence. Comments belong to the last paragraph above them, blocks in between or not.
+    plain fence, and the paragraphs of one quote belong together. Comments belong to the last
+    paragraph above them, blocks in between or not.
     """
     groups: list[tuple[list[Numeral], list[Element]]] = [([], [])]
-    joins = False
+    joins = quoted = False
     for element in page.elements:
         is_text = element.kind == "prose" or element.is_plain_text
-        stays = (
-            joins and not groups[-1][1] and (element.is_plain_text or is_list_item(element.text))
-        )
+        goes_on = element.is_plain_text or is_list_item(element.text)
+        goes_on = goes_on or (quoted and bool(_GOES_ON_QUOTED.match(element.text)))
+        stays = joins and not groups[-1][1] and goes_on
         if element.kind == "heading" or (is_text and not stays):
             groups.append(([], []))
             joins = is_text
+        if is_text:
+            quoted = element.text.startswith(">")
         if element.kind == "prose":
             groups[-1][0].extend(numerals(element.text, element.line))
         elif element.is_plain_text:
@@ -201,10 +211,11 @@ def _fence_numerals(fence: Element) -> list[Numeral]:
 
 
 def python_of(comment: Element) -> tuple[str, list[Claim]]:
-    """The Python of a `check` or `log` comment, and its claims.
+    """The Python of a `check`, `log` or `rejected` comment, and its claims.
 
-    A line that begins with numerals and a relation is a claim and becomes a call of `__claim__`;
-    every other line is Python as it stands. Lines keep their numbers.
+    A line that begins with numerals and a relation is a claim and becomes a call of `__claim__`,
+    and in a `rejected` comment a line such as `check_sum(4) — the reason` becomes a call of
+    `__rejects__`; every other line is Python as it stands. Lines keep their numbers.
 
     Examples:
         >>> python_of(Element("comment", 1, 1, " 7.60 = math.log(n)", "check"))[0]
@@ -214,6 +225,8 @@ def python_of(comment: Element) -> tuple[str, list[Claim]]:
     if comment.info == "log":
         lines[0] = re.sub(r"^\s*\S+", "", lines[0])
     lines = [lines[0].strip(), *_dedent(lines[1:])]
+    if comment.info == "rejected":
+        return "\n".join(map(_python_of_rejection, lines)), []
     claims: list[Claim] = []
     code = [_python_of_line(line, comment.line + i, claims) for i, line in enumerate(lines)]
     return "\n".join(code), claims
@@ -237,6 +250,18 @@ def _python_of_line(line: str, number: int, claims: list[Claim]) -> str:
         claims.append(Claim(written, found["relation"], found["value"].strip(), number))
         calls.append(f"__claim__({written!r}, {found['relation']!r}, ({found['value'].strip()}))")
     return line[: len(line) - len(body)] + "; ".join(calls)
+
+
+def _python_of_rejection(line: str) -> str:
+    body = line.lstrip(" ")
+    found = _REJECTED.match(body)
+    call = f"__rejects__(({found['call']}), {found['words']!r})" if found else body
+    return line[: len(line) - len(body)] + call
+
+
+def rejections(comment: Element) -> int:
+    """How many wrong answers a `rejected` comment lists."""
+    return python_of(comment)[0].count("__rejects__((")
 
 
 def citations(page: Page) -> list[tuple[str, str, int]]:
@@ -288,6 +313,23 @@ def hold(written: tuple[str, ...], relation: str, value: Any) -> None:
         if not holds:
             says = one if relation == "=" else f"{one} {relation}"
             raise AssertionError(f"the page says {says}, the code gives {actual!r}")
+
+
+def rejects(message: Any, words: str) -> None:
+    """Raise AssertionError unless a checker's message turns an answer down and names the mistake.
+
+    Examples:
+        >>> rejects("Not yet: the mask is missing.", "mask is missing")
+        >>> rejects("Right.", "mask is missing")
+        Traceback (most recent call last):
+        AssertionError: a wrong answer is taken for right: 'Right.'
+    """
+    if not isinstance(message, str):
+        raise AssertionError(f"expected a checker to return a sentence, got {message!r}")
+    if message.startswith("Right"):
+        raise AssertionError(f"a wrong answer is taken for right: {message!r}")
+    if words.lower() not in message.lower():
+        raise AssertionError(f"expected a message with {words!r}, got {message!r}")
 
 
 def _value(written: str, relation: str) -> tuple[float, float]:

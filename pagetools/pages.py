@@ -2,8 +2,9 @@
 
 A page is Markdown. What the tests of the pages have to know about it is little: where the fences
 are, which of them hold Python, which hold the output of the block above, and which HTML comments
-speak to the tests (`not run`, `not compared`, `check`, `log`, `cited`). `parse_page` reads just
-that, line by line; whatever it cannot place is a fault of the page, never silently skipped.
+speak to the tests (`not run`, `not compared`, `check`, `log`, `cited`, `rejected`). `parse_page`
+reads just that, line by line; whatever it cannot place is a fault of the page, never silently
+skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 import symtable
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,16 +27,16 @@ DATA = frozenset(
     {"text", "json", "yaml", "toml", "ini", "csv", "diff", "html", "css", "svg"}
     | {"javascript", "markdown", "latex", "makefile", "bibtex"}
 )
-COMMENT_KEYS = ("not run", "not compared", "check", "log", "cited")
+COMMENT_KEYS = ("not run", "not compared", "check", "log", "cited", "rejected")
 
 _QUOTE = r"[ \t>]*"
 _FENCE = re.compile(rf"^(?P<prefix>{_QUOTE})(?P<marker>`{{3,}}|~{{3,}})(?P<info>[^`]*)$")
-_HEADING = re.compile(rf"^{_QUOTE}#{{1,6}}\s")
+_HEADING = re.compile(rf"^{_QUOTE}(?P<marker>#{{1,6}})\s")
 _ITEM_FENCE = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?:`{3,}|~{3,})", re.MULTILINE)
 _EMBED = re.compile(r"^(?P<prefix>\s*):::\s")
 _TITLE = re.compile(r"""title=(["'])(?P<title>.*?)\1""")
 _COMMAND = re.compile(r"^python -m [\w.]+( [^|&;<>]+)?$")
-_LIST_ITEM = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s")
+_LIST_ITEM = re.compile(rf"^{_QUOTE}(?:[-*+]|\d+[.)])\s")
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Element:
     text: str  # the code of a fence, the text of a comment, the lines of prose
     info: str = ""  # the info string of a fence, the key of a comment
     prefix: str = ""  # what stands before the fence: indentation, quotation marks
-    marker: str = ""  # what opens the fence
+    marker: str = ""  # what opens a fence or a heading
 
     @property
     def language(self) -> str:
@@ -123,9 +124,9 @@ class Page:
 
     @cached_property
     def steps(self) -> tuple[Block | Element, ...]:
-        """What runs in the namespace of the page, in page order: blocks and `check` comments."""
+        """What runs in the namespace of the page, in page order: blocks and comments that claim."""
         blocks = {block.line: block for block in self.blocks if block.not_run is None}
-        steps = (blocks.get(e.line, e) for e in self.elements if e.line in blocks or _is_check(e))
+        steps = (blocks.get(e.line, e) for e in self.elements if e.line in blocks or _claims(e))
         return tuple(steps)
 
 
@@ -188,8 +189,9 @@ def _element(lines: list[str], start: int) -> Element:
     if start == 0 and line == "---":
         end = next((i for i in range(1, len(lines)) if lines[i] == "---"), len(lines) - 1)
         return Element("front matter", 1, end + 1, "\n".join(lines[: end + 1]))
-    if _HEADING.match(line):
-        return Element("heading", start + 1, start + 1, _strip(line).lstrip("# "))
+    if found := _HEADING.match(line):
+        text, marker = _strip(line).lstrip("# "), found.group("marker")
+        return Element("heading", start + 1, start + 1, text, marker=marker)
     if found := _EMBED.match(line):
         deeper = found.group("prefix") + " "
         end = _while(lines, start + 1, lambda other: not other.strip() or other.startswith(deeper))
@@ -255,8 +257,8 @@ def _block(elements: tuple[Element, ...], index: int) -> Block:
     return Block(elements[index], shown, reasons.get("not run"), reasons.get("not compared"))
 
 
-def _is_check(element: Element) -> bool:
-    return element.kind == "comment" and element.info == "check"
+def _claims(element: Element) -> bool:
+    return element.kind == "comment" and element.info in {"check", "rejected"}
 
 
 def _element_faults(elements: tuple[Element, ...]) -> Iterator[tuple[int, str]]:
@@ -390,6 +392,7 @@ def _providers(
     return found
 
 
+@lru_cache(maxsize=2048)
 def _names(source: str) -> _Names:
     table = symtable.symtable(source, "<page>", "exec")
     tree = ast.parse(source)
@@ -470,3 +473,23 @@ def _alias_groups(pairs: list[frozenset[str]]) -> dict[str, set[str]]:
         merged = set(pair).union(*(groups.get(name, set()) for name in pair))
         groups.update(dict.fromkeys(merged, merged))
     return groups
+
+
+def needed_names(page: Page, index: int) -> dict[str, int]:
+    r"""The names that a block takes from blocks before it, each with the last that defines it.
+
+    Examples:
+        >>> fences = ["x = y = 1", "x = 2", "print(y, x)"]
+        >>> page = parse_page("".join(f"```python\n{code}\n```\n" for code in fences))
+        >>> needed_names(page, 2)
+        {'y': 0, 'x': 1}
+    """
+    names = _names(page.blocks[index].source)
+    providers = {i: _names(page.blocks[i].source) for i in needed_blocks(page, index)}
+    found = {
+        name: max(i for i in providers if name in providers[i].defines)
+        for name in names.reads | names.late_reads
+        if any(name in one.defines for one in providers.values())
+    }
+    source = page.blocks[index].source
+    return {name: found[name] for name in re.findall(r"\b[^\W\d]\w*", source) if name in found}

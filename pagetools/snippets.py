@@ -1,7 +1,7 @@
 """Run every block of every page with pytest, compare what it prints, rewrite it on request.
 
 Load it with `-p pagetools.snippets`. Each page is then a file of tests: its `structure`, its
-`numerals`, and one test for each Python block, `check` comment, `log` comment and recorded
+`numerals`, and one test for each Python block, `check`, `log` or `rejected` comment and recorded
 command. The blocks of a page share one namespace and run in page order; a test that is selected
 alone runs the blocks before it first. `--update-output` shows how the recorded outputs of pages
 and docstrings would change and rewrites them.
@@ -186,10 +186,10 @@ class PageRun:
 
 
 def run_claims(comment: Element, namespace: dict[str, Any], filename: str) -> None:
-    """Run the Python of a `check` or `log` comment; its claims and assertions raise."""
+    """Run the Python of a comment; its claims, rejections and assertions raise."""
     source, _ = guard.python_of(comment)
     tree = ast.increment_lineno(ast.parse(source, filename), comment.line - 1)
-    namespace["__claim__"] = guard.hold
+    namespace |= {"__claim__": guard.hold, "__rejects__": guard.rejects}
     with contextlib.redirect_stdout(io.StringIO()):
         exec(_compile(tree, filename), namespace)
 
@@ -349,8 +349,8 @@ class PageFile(pytest.File):
             line = element.line
             if line in blocks:
                 yield self._item(f"line{line}", line, partial(self._compare, blocks[line]))
-            elif element.kind == "comment" and element.info == "check":
-                yield self._item(f"check{line}", line, partial(self._outcome, line))
+            elif element.kind == "comment" and element.info in {"check", "rejected"}:
+                yield self._item(f"{element.info}{line}", line, partial(self._outcome, line))
             elif element.kind == "comment" and element.info == "log":
                 yield self._item(f"log{line}", line, partial(self._check_log, element))
             elif element.is_command:

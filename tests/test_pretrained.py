@@ -1,13 +1,15 @@
 """The model that is shipped: what it is, that it writes, and that its stated loss is its loss."""
 
 import csv
+import hashlib
+import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from literategpt import pretrained
+from literategpt import pretrained, train_pretrain
 from literategpt.corpus import ALPHABET, prepare_corpus
 from literategpt.model import GPTConfig
 from literategpt.pretrained import load_pretrained
@@ -33,6 +35,28 @@ def test_it_is_the_default_model():
     assert {array.dtype for array in model.named_parameters().values()} == {np.dtype("float32")}
     assert len(tokenizer) == 2000
     assert "".join(sorted(token for token in tokenizer.vocabulary if len(token) == 1)) == ALPHABET
+
+
+def test_the_file_is_the_one_the_pages_are_written_on():
+    """Not a bit of it changes: later runs add logs, not weights."""
+    content = (DATA / pretrained.CHECKPOINT_NAME).read_bytes()
+    frozen = "4a0e53cf92a4fb049c258c9be5e630d2cf1548afd85b59a0825b00c44a5edd9e"
+    assert hashlib.sha256(content).hexdigest() == frozen
+
+
+def test_its_record_is_that_of_its_run():
+    """The record has the settings of the preset, the result of the log, and what was stored."""
+    record = json.loads((DATA / "shakespeare.json").read_text(encoding="utf-8"))
+    arguments = train_pretrain.parse(["--preset", "shipped"])
+    assert record["plan"] == vars(train_pretrain.plan_of(arguments))
+    assert record["steps"] == arguments.steps == stated(r"([\d,]+) steps")
+    assert GPTConfig(**record["model"]) == train_pretrain.config_of(arguments, 2000)
+    assert record["seconds"] / 60 == pytest.approx(stated(r"in (\d+) minutes"), abs=0.5)
+    half = record["half_precision"]
+    assert half["validation_loss"] == pytest.approx(
+        stated(r"\*\*([\d.]+) nats per token\*\*"), abs=5e-5
+    )
+    assert abs(half["validation_loss"] - record["validation_loss"]) < 1e-3
 
 
 def test_the_file_is_small():

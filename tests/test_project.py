@@ -560,11 +560,13 @@ def wheel(tmp_path_factory):
 
 
 def test_wheel_holds_the_package_alone(wheel):
-    """The wheel has every module, the mark of its types and the model, and nothing beside them."""
+    """The wheel has every module, the mark of its types and the data, and nothing beside them."""
     files = {p.relative_to(wheel).as_posix() for p in wheel.rglob("*") if p.is_file()}
     package = {name for name in files if name.startswith("literategpt/")}
     modules = {f"{name.replace('.', '/')}.py" for name in MODULES}
-    assert package == modules | {"literategpt/py.typed", "literategpt/data/shakespeare.npz"}
+    shipped = ("shakespeare.npz", "fables.txt", "fables-adapter.npz")
+    data = {f"literategpt/data/{name}" for name in shipped}
+    assert package == modules | data | {"literategpt/py.typed"}
     assert {name.split("/")[0] for name in files - package} == {
         next(wheel.glob("*.dist-info")).name
     }

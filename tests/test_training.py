@@ -1,6 +1,7 @@
 """The training loop: pieces and workers, evaluation, resuming to the bit, the scripts."""
 
 import csv
+import json
 import math
 import os
 import re
@@ -12,9 +13,8 @@ import time
 import numpy as np
 import pytest
 
-from literategpt import run_demo, train_finetune_full, train_finetune_lora, train_pretrain
+from literategpt import run_demo, train_pretrain
 from literategpt.corpus import prepare_corpus
-from literategpt.lora import load_adapter
 from literategpt.model import GPTConfig, GPTModel, cross_entropy_loss
 from literategpt.optimizer import AdamW
 from literategpt.runs import bits_per_character, format_duration
@@ -321,6 +321,7 @@ class TestPretraining:
         assert pretrain(text_file, path, "--steps", "200", "--evaluate-every", "100") == 0
         printed = capsys.readouterr().out
         assert "run: 200 steps of 4 x 16 tokens" in printed
+        assert "nats or " in printed
         assert f"run_demo --checkpoint {path}" in printed
         rows = read_log(tmp_path / "m.csv")
         assert [int(row["step"]) for row in rows] == list(range(200))
@@ -409,6 +410,73 @@ class TestPretraining:
         assert not (tmp_path / "m.npz").exists()
 
 
+class TestPresets:
+    """`--preset`: the settings of the recorded runs."""
+
+    @pytest.mark.parametrize("preset", train_pretrain.PRESETS)
+    def test_a_preset_gives_its_settings(self, preset):
+        """What the preset names is what the run gets; the rest stays as it is without."""
+        given = train_pretrain.PRESETS[preset]
+        arguments = vars(train_pretrain.parse(["--preset", preset]))
+        usual = vars(train_pretrain.parse([]))
+        assert {name: arguments[name] for name in given} == given
+        changed = {name for name in usual if arguments[name] != usual[name]}
+        assert changed - {"preset"} <= given.keys()
+
+    def test_an_option_goes_before_the_preset(self):
+        """An option given beside it counts, also where it gives the length in another unit."""
+        arguments = train_pretrain.parse(["--preset", "shipped", "--dropout", "0.3"])
+        assert (arguments.dropout, arguments.steps) == (0.3, 16_000)
+        arguments = train_pretrain.parse(["--preset", "shipped", "--minutes", "5"])
+        assert (arguments.minutes, arguments.steps) == (5.0, None)
+
+    def test_the_presets_for_tiny_shakespeare_want_a_text(self, tmp_path, capsys):
+        """Without --data they would train on the plays, and their loss would mean nothing."""
+        path = tmp_path / "m.npz"
+        assert train_pretrain.main(["--preset", "tiny-fast", "--checkpoint", str(path)]) == 1
+        assert "give it with --data" in capsys.readouterr().err
+
+    def test_the_command_repeats_the_run(self):
+        """Preset, text and options that differ from the preset stand in it, and no more."""
+        line = ["--preset", "shipped", "--data", "a/b.txt", "--seed", "2", "--dropout", "0.1"]
+        command = train_pretrain.command_of(train_pretrain.parse(line))
+        expected = "python -m literategpt.train_pretrain --preset shipped --data b.txt --seed 2"
+        assert command == expected
+        line = ["--minutes", "5", "--workers", "7", "--checkpoint", "x.npz"]
+        command = train_pretrain.command_of(train_pretrain.parse(line))
+        assert command == "python -m literategpt.train_pretrain --minutes 5.0"
+
+    def test_a_finished_run_leaves_a_record(self, text_file, tmp_path):
+        """Its loss is that of the checkpoint, its sizes those of the text and the model."""
+        path = tmp_path / "m.npz"
+        assert pretrain(text_file, path, "--steps", "12") == 0
+        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        train_text, validation_text = train_pretrain.read_data(text_file)
+        model, tokenizer = load_checkpoint(path)[:2]
+        tokens = np.array(tokenizer.encode(validation_text))
+        loss = evaluate(model, tokens)
+        assert record["validation_loss"] == pytest.approx(loss, rel=1e-6)
+        nats = loss * (len(tokens) - 1) / len(validation_text)
+        assert record["nats_per_character"] == pytest.approx(nats, rel=1e-6)
+        assert record["bits_per_character"] == pytest.approx(nats / np.log(2), rel=1e-6)
+        assert record["training_characters"] == len(train_text)
+        assert record["training_tokens"] == len(tokenizer.encode(train_text))
+        assert record["parameters"] == model.num_parameters()
+        assert record["unknown_tokens"] == tokens.tolist().count(tokenizer.unk_id) == 0
+        assert record["steps"] == 12
+        assert record["tokens_per_step"] == 4 * 16
+        assert record["model"] == model.config.to_dict()
+        assert record["machine"].keys() >= {"date", "python", "numpy", "processor"}
+
+    def test_a_text_of_unknown_characters_is_counted(self, tmp_path):
+        """The record says how many tokens of the validation part mean only "something"."""
+        path = tmp_path / "text.txt"
+        path.write_text(TEXT * 6 + "ZZZ ZZ\n" * 100, encoding="utf-8")
+        assert pretrain(path, tmp_path / "m.npz", "--steps", "1") == 0
+        record = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
+        assert record["unknown_tokens"] == 500
+
+
 def start_run(text_file, checkpoint, *options):
     """Start the script in a process of its own."""
     command = [
@@ -470,67 +538,10 @@ class TestKilling:
         process.send_signal(signal.SIGINT)
         output, error = process.communicate(timeout=60)
         assert process.returncode == 0, error
-        assert "with --resume" in output
+        command = f"train_pretrain --checkpoint {path} --data {text_file} --resume"
+        assert f"stopped; to go on: python -m literategpt.{command}" in output
         assert "Traceback" not in error
         self.finish_and_compare(text_file, path, whole)
-
-
-class TestFineTuning:
-    """`python -m literategpt.train_finetune_full` and `…_lora`."""
-
-    @pytest.fixture
-    def base(self, text_file, tmp_path):
-        path = tmp_path / "base.npz"
-        assert pretrain(text_file, path, "--steps", "30") == 0
-        return path
-
-    @pytest.fixture
-    def new_text(self, tmp_path):
-        path = tmp_path / "new.txt"
-        path.write_text("The owl fed the owl.\n" * 600, encoding="utf-8")
-        return path
-
-    def options(self, base, new_text):
-        return [
-            "--checkpoint",
-            str(base),
-            "--data",
-            str(new_text),
-            "--steps",
-            "40",
-            "--learning-rate",
-            "0.01",
-        ]
-
-    def test_full(self, base, new_text, tmp_path, capsys):
-        """The loss on the new text falls, and the checkpoint loads."""
-        path = tmp_path / "full.npz"
-        assert train_finetune_full.main([*self.options(base, new_text), "--output", str(path)]) == 0
-        before, after = re.findall(r"([\d.]+) nats per token", capsys.readouterr().out)[::3]
-        assert float(after) < 0.8 * float(before)
-        assert load_checkpoint(path).step == 40
-
-    def test_lora(self, base, new_text, tmp_path, capsys):
-        """The loss falls, the base file is untouched, and the demo writes with the adapter."""
-        path, bytes_before = tmp_path / "adapter.npz", base.read_bytes()
-        assert train_finetune_lora.main([*self.options(base, new_text), "--output", str(path)]) == 0
-        printed = capsys.readouterr().out
-        before, after = re.findall(r"([\d.]+) nats per token", printed)[::3]
-        assert float(after) < float(before)
-        assert "256 of" in printed
-        assert base.read_bytes() == bytes_before
-        load_adapter(path, load_checkpoint(base).model)
-        demo = ["--checkpoint", str(base), "--adapter", str(path), "--tokens", "5", "--seed", "0"]
-        assert run_demo.main([*demo, "--prompt", "The "]) == 0
-        assert capsys.readouterr().out.startswith("The ")
-
-    def test_an_existing_file_is_not_overwritten(self, base, new_text, capsys):
-        """Also when it is the base itself."""
-        before = base.read_bytes()
-        options = [*self.options(base, new_text), "--output", str(base)]
-        assert train_finetune_full.main(options) == 1
-        assert "give --overwrite" in capsys.readouterr().err
-        assert base.read_bytes() == before
 
 
 class TestDemo:

@@ -154,19 +154,25 @@ def section_downhill() -> None:
     """Walk down a narrow valley by gradient descent and by AdamW."""
     heading("Down a narrow valley")
     steepness, total = np.array([100.0, 1.0]), 60
+    descent_rate, peak, warmup = 0.018, 0.1, 5
+    limit = 2 / steepness[0]
     plain, parameters = np.ones(2), {"w": np.ones(2)}
     optimizer = AdamW(parameters)
     places = []
     for step in range(total + 1):
         places.append([*plain, *parameters["w"]])
         # The height is steepness / 2 * w², so its slope is steepness * w.
-        plain -= 0.018 * steepness * plain
-        rate = cosine_schedule(step, peak=0.1, warmup_steps=5, total_steps=total)
+        plain -= descent_rate * steepness * plain
+        rate = cosine_schedule(step, peak=peak, warmup_steps=warmup, total_steps=total)
         optimizer.step({"w": steepness * parameters["w"]}, rate)
-    say(f"""Two parameters start at {number(1)}, the lowest place is zero, and the first direction
-        is {number(steepness[0] / steepness[1])} times as steep. Gradient descent must keep its
-        rate small for the steep one, and crawls along the flat one. To AdamW both are equally
-        steep: they make the same steps.""")
+    steep, flat = (number(float(s)) for s in steepness)
+    say(f"""The height is half of `{steep} * a * a + {flat} * b * b`, so the slopes are
+        `{steep} * a` and `{flat} * b`. Both parameters start at {number(places[0][0])}; the lowest
+        place is zero. Gradient descent takes {number(descent_rate)} times the slope:
+        {number(limit)} times would jump back and forth along the steep one for ever, and along the
+        flat one it crawls. AdamW takes the schedule from above, {number(warmup)} steps up to
+        {number(peak)} and down to zero at the end. To it both are equally steep: they make the
+        same steps.""")
     shown = range(0, total + 1, 10)
     names = ("descent, steep", "descent, flat", "AdamW, steep", "AdamW, flat")
     columns = {name: [places[step][i] for step in shown] for i, name in enumerate(names)}

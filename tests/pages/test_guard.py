@@ -195,3 +195,20 @@ def test_logs_are_read_by_column(tmp_path):
     assert log["text"].tolist() == ["a", "b"]
     (tmp_path / "log.json").write_text('{"seconds": 12.5}', encoding="utf-8")
     assert guard.read_log(tmp_path / "log.json") == {"seconds": 12.5}
+
+
+QUOTE = "> [!QUESTION]\n> Is it 0.5?\n>\n> - [x] 0.25\n>   So.\n>\n> ---\n>\n> It is 0.75.\n\n"
+
+
+def test_one_comment_backs_a_whole_quote():
+    """The paragraphs, options and answer of a quote are one paragraph for what stands under it."""
+    backing = "<!-- check: 0.5, 0.25, 0.75 = p -->\n"
+    assert guard.faults(parse_page(QUOTE + backing)) == []
+    assert len(guard.faults(parse_page(QUOTE))) == 3
+
+
+def test_a_comment_backs_no_other_quote():
+    """Two quotes of questions, and a paragraph before a quote, are backed apart."""
+    backing = "<!-- check: 0.5, 0.25, 0.75 = p -->\n"
+    assert len(guard.faults(parse_page(QUOTE + QUOTE + backing))) == 3
+    assert len(guard.faults(parse_page("It is 0.125.\n\n" + QUOTE + backing))) == 1

@@ -223,6 +223,38 @@ def test_names_of_a_check_stay_in_it(book):
     fails(book(text), "NameError: name 'hidden'")
 
 
+CHECKER = fence(
+    "def check_sum(answer):\n    return 'Right.' if answer == 3 else 'No: two was left out.'"
+)
+
+
+def test_wrong_answers_are_rejected(book):
+    """A checker turns each wrong answer down by its message; names of the comment stay in it."""
+    listed = "<!-- rejected:\nwrong = 1\ncheck_sum(wrong) — two was left out\n-->\n"
+    passes(book(CHECKER + listed), 4)
+    fails(book(CHECKER + listed + fence("wrong")), "NameError: name 'wrong'")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("check_sum(3) — two was left out", "a wrong answer is taken for right"),
+        ("check_sum(1) — one was left out", "expected a message with 'one was left out'"),
+        ("check_sum(1 — two was left out", "SyntaxError"),
+        ("check_sum() — two was left out", "TypeError"),
+    ],
+)
+def test_a_wrong_answer_that_is_not_rejected_is_red(book, line, message):
+    """A wrong answer that passes, or gets another message, is red."""
+    fails(book(CHECKER + f"<!-- rejected:\n{line}\n-->\n"), message)
+
+
+def test_a_checker_that_returns_no_sentence_is_red(book):
+    """A checker that returns True or False tells the reader nothing."""
+    text = fence("def check_sum(answer):\n    return answer == 3")
+    fails(book(text + "<!-- rejected: check_sum(1) — two -->\n"), "return a sentence, got False")
+
+
 def test_log_comments_read_the_columns(book):
     """A claim of a log is computed from the recorded file, and a missing file is red."""
     (book.path / "log.csv").write_text("step,loss\n1,7.6\n2,\n3,1.589\n")

@@ -19,6 +19,7 @@ ARGUMENTS = (
 )  # fmt: skip
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+PATIENCE = 120_000  # milliseconds: a busy machine is no fault of the page
 COMPRESSED = (".html", ".css", ".js", ".json", ".svg", "/")
 
 WIDE_CODE = """() => [...document.querySelectorAll("pre > code")]
@@ -26,7 +27,8 @@ WIDE_CODE = """() => [...document.querySelectorAll("pre > code")]
     .map(e => e.textContent.trim().split("\\n")[0])"""
 SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # Characters that fit into a line of each long paragraph.
-LINE_LENGTHS = """() => [...document.querySelectorAll(".md-content__inner > p:not(h1 + p)")]
+LINE_LENGTHS = """() => [...document.querySelectorAll(".md-content__inner > p")]
+    .filter(p => !p.matches("h1 + p, .parts + p, .verified"))
     .filter(p => p.textContent.length > 150)
     .map(p => {
         const line = document.createElement("span");
@@ -89,6 +91,7 @@ class Visit:
         self.context = browser.new_context(
             viewport=size or LAPTOP, color_scheme=scheme, reduced_motion="reduce"
         )
+        self.context.set_default_timeout(PATIENCE)
         self.page = self.context.new_page()
         self.faults: list[str] = []
         self.asked: set[str] = set()

@@ -1,14 +1,20 @@
 """Build the site once for all tests of it."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import browsing
 import pytest
 from site_checks import Site
 
 ROOT = Path(__file__).resolve().parents[2]
+AXE_PACKAGE = "axe-core@4.10.3"
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +32,29 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     )
     assert built.returncode == 0, f"the site does not build:\n{built.stdout}{built.stderr}"
     return Site(directory)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """One Chromium for all tests of a module."""
+    with browsing.chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """The accessibility checker axe-core, fetched with npm for this run; None if it cannot be."""
+    npm = shutil.which("npm")
+    if npm is None:
+        return None
+    directory = tmp_path_factory.mktemp("axe")
+    packed = subprocess.run(
+        [npm, "pack", "--silent", AXE_PACKAGE], cwd=directory, capture_output=True, check=False,
+        timeout=120,
+    )  # fmt: skip
+    archive = next(directory.glob("*.tgz"), None)
+    if packed.returncode != 0 or archive is None:
+        return None
+    with tarfile.open(archive) as file:
+        file.extractall(directory, filter="data")
+    return directory / "package" / "axe.min.js"

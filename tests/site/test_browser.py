@@ -2,8 +2,6 @@
 
 import importlib.util
 import shutil
-import subprocess
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from site_checks import Site
 
 CHROMIUM = shutil.which("chromium")
 PLAYWRIGHT = importlib.util.find_spec("playwright")
-AXE_PACKAGE = "axe-core@4.10.3"
 MOST_BYTES = 400_000
 
 pytestmark = [
@@ -24,13 +21,6 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on the search path"),
     pytest.mark.skipif(PLAYWRIGHT is None, reason="needs playwright"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """One Chromium for all tests of this module."""
-    with browsing.chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -51,25 +41,6 @@ def broken(tmp_path: Path) -> Iterator[Any]:
             return address
 
         yield serve
-
-
-@pytest.fixture(scope="module")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
-    """The accessibility checker axe-core, fetched with npm for this run; None if it cannot be."""
-    npm = shutil.which("npm")
-    if npm is None:
-        return None
-    directory = tmp_path_factory.mktemp("axe")
-    packed = subprocess.run(
-        [npm, "pack", "--silent", AXE_PACKAGE], cwd=directory, capture_output=True, check=False,
-        timeout=120,
-    )  # fmt: skip
-    archive = next(directory.glob("*.tgz"), None)
-    if packed.returncode != 0 or archive is None:
-        return None
-    with tarfile.open(archive) as file:
-        file.extractall(directory, filter="data")
-    return directory / "package" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 // What the style sheets cannot do: on paper open every fold and print in ink, let the keyboard
-// scroll wide tables, and name the search for those who hear the page.
+// scroll wide tables and close definitions, and name the search for those who hear the page.
 "use strict";
 
 document.querySelector(".md-search")?.setAttribute("aria-label", "Search");
@@ -22,3 +22,12 @@ window.addEventListener("afterprint", () => {
 for (const table of document.querySelectorAll(".md-typeset__scrollwrap")) {
   if (table.scrollWidth > table.clientWidth) table.tabIndex = 0;
 }
+
+document.addEventListener("keydown", event => {
+  if (event.key !== "Escape") return;
+  for (const term of document.querySelectorAll(".term:is(:hover, :focus)")) {
+    const again = () => term.classList.remove("dismissed");
+    term.classList.add("dismissed");
+    for (const leaves of ["mouseleave", "blur"]) term.addEventListener(leaves, again, { once: true });
+  }
+});

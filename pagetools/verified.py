@@ -1,0 +1,56 @@
+"""The line at the foot of a page that says what was checked, counted as the tests count it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+
+import numpy as np
+
+from pagetools import guard
+from pagetools.pages import Page
+
+
+def build_date() -> str:
+    """The day of the build; `SOURCE_DATE_EPOCH` sets it, so that a build can be repeated."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    day = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    return f"{day.day} {day:%B %Y}"
+
+
+def verified_line(page: Page, date: str) -> str:
+    """Say what the tests of a page run and hold, or that the page is not as it should be.
+
+    The counts are those of the tests: `page.blocks` are the blocks they run, and `guard.counts`
+    tells what backs each guarded number. A page in which they would find a fault is not called
+    verified.
+
+    Args:
+        page: a parsed page.
+        date: the day of the build.
+    """
+    built = f"Built on {date} with Python {platform.python_version()} and NumPy {np.__version__}."
+    if faults := [*page.faults, *guard.faults(page)]:
+        return f"Not verified: {_many(len(faults), 'fault')}, see `pytest {page.name}`. {built}"
+    total = guard.counts([page])
+    asserted = total["checked"] + total["logged"]
+    if not total["blocks"] + total["numerals"]:
+        return f"This page has no code to run and no number to assert. {built}"
+    said = (
+        f"The tests run {_many(total['blocks'], 'block')} of this page, compare "
+        f"{_many(total['outputs'], 'output')} and assert {_many(asserted, 'number')}."
+    )
+    verb = "is" if total["cited"] == 1 else "are"
+    cited = f" {_many(total['cited'], 'number')} {verb} cited from other work."
+    return f"{said}{cited if total['cited'] else ''} {built}"
+
+
+def _many(count: int, what: str) -> str:
+    """A count with its noun.
+
+    Examples:
+        >>> [_many(count, "block") for count in (0, 1, 2)]
+        ['0 blocks', '1 block', '2 blocks']
+    """
+    return f"{count} {what}" + "s" * (count != 1)
