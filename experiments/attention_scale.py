@@ -9,8 +9,8 @@ standard deviation of 0.02, or 1 / sqrt(C), at which queries and keys have unit 
 Fixed: all else, see `Plan`; 500 steps at a peak of 0.003, three seeds.
 Both kinds start from the same weights and read the same batches.
 
-Measured, before and after training: the standard deviation of the raw scores, which the division
-has not touched; the share of rows in which one weight is above 0.99, the first row of a sequence
+Measured, before and after training: the standard deviation of the scores that softmax gets, divided
+or not; the share of rows in which one weight is above 0.99, the first row of a sequence
 left out, which has a single weight of 1; and the length of the loss's gradient with respect to all
 weights of queries and keys.
 Then the validation loss and the curve.
@@ -35,7 +35,7 @@ from experiments.small import (
     run,
 )
 from experiments.tables import Row
-from experiments.variants import remove_attention_scale, unscaled_dot_product_attention
+from experiments.variants import remove_attention_scale
 from literategpt.attention import create_causal_mask, scaled_dot_product_attention
 from literategpt.layers import INITIAL_STD
 from literategpt.model import GPTModel, cross_entropy_loss
@@ -84,11 +84,12 @@ def describe_attention(model: GPTModel, inputs: Array, targets: Array) -> Row:
     gradients = model.backward(cross_entropy_loss(logits, targets)[1], saved)
     maps = [block.attention for block in saved.blocks]
     mask = create_causal_mask(inputs.shape[1])
-    scores = np.stack([m.query @ np.swapaxes(m.key, -1, -2) for m in maps])[..., mask]
+    products = np.stack([m.query @ np.swapaxes(m.key, -1, -2) for m in maps])[..., mask]
+    scores = products / math.sqrt(maps[0].query.shape[-1])
     names = (".query.weight", ".key.weight")
     lengths = [float(np.linalg.norm(g)) for name, g in gradients.items() if name.endswith(names)]
     return {
-        "raw_score_std": float(scores.std()),
+        "score_std": float(scores.std()),
         "sharp_rows": share_of_sharp_rows(np.stack([m.weights[..., 1:, :] for m in maps])),
         "query_key_gradient": math.hypot(*lengths),
     }
@@ -130,10 +131,9 @@ def measure_random(rng: np.random.Generator) -> list[Row]:
     for head_dim in (8, 16, 32, 64, 128):
         query, key = rng.normal(size=(2, ROWS // TIME, TIME, head_dim))
         for scale in ("on", "off"):
-            attend = unscaled_dot_product_attention
-            if scale == "on":
-                attend = scaled_dot_product_attention
-            _, weights = attend(query, key, key)
+            # Without the scale, multiply by what the scores will be divided by.
+            factor = 1.0 if scale == "on" else math.sqrt(head_dim)
+            _, weights = scaled_dot_product_attention(factor * query, key, key)
             rows.append(
                 {
                     "head_dim": head_dim,

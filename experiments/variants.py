@@ -11,17 +11,8 @@ from typing import TypeVar
 import numpy as np
 
 from literategpt.activations import relu, relu_backward
-from literategpt.attention import (
-    AttentionSaved,
-    KVCache,
-    MultiHeadAttention,
-    create_causal_mask,
-    join_heads,
-    scaled_dot_product_attention,
-    scaled_dot_product_attention_backward,
-    split_heads,
-)
-from literategpt.layers import LinearSaved, Module, prefixed
+from literategpt.attention import KVCache, create_causal_mask
+from literategpt.layers import Linear, LinearSaved, Module, prefixed
 from literategpt.model import GPTModel
 from literategpt.transformer import (
     BlockSaved,
@@ -182,93 +173,39 @@ def remove_residuals(model: GPTModel) -> None:
 # --- attention -----------------------------------------------------------------------------------
 
 
-def unscaled_dot_product_attention(
-    query: Array, key: Array, value: Array, mask: Array | None = None
-) -> tuple[Array, Array]:
-    r"""Attend with the raw scores, not divided by the root of the head's size.
+class MultipliedLinear(Linear):
+    r"""A linear layer whose output is multiplied by a fixed number.
 
-    (..., T, D), (..., S, D), (..., S, E) -> (..., T, E), (..., T, S)
+    (..., in) -> (..., out)
 
-    $$\mathrm{softmax}(Q K^\top)\, V$$
-
-    Examples:
-        >>> key = np.log([[1.0], [2.0], [5.0]]) * np.ones(4)
-        >>> query = np.full((1, 4), 0.5)
-        >>> value = np.zeros((3, 1))
-        >>> print(scaled_dot_product_attention(query, key, value)[1].round(3))
-        [[0.125 0.25  0.625]]
-        >>> print(unscaled_dot_product_attention(query, key, value)[1].round(3))
-        [[0.033 0.133 0.833]]
+    $$y = f \cdot (x W + b)$$
     """
-    # Multiply the queries by what the scores will be divided by.
-    return scaled_dot_product_attention(query * math.sqrt(query.shape[-1]), key, value, mask)
 
-
-def unscaled_dot_product_attention_backward(
-    grad_output: Array, query: Array, key: Array, value: Array, weights: Array
-) -> tuple[Array, Array, Array]:
-    """Carry a gradient back to the queries, the keys and the values.
-
-    The arguments and the results are those of `scaled_dot_product_attention_backward`.
-    """
-    root = math.sqrt(query.shape[-1])
-    # output, weights = scaled_dot_product_attention(query * root, key, value, mask)
-    grad_scaled, grad_key, grad_value = scaled_dot_product_attention_backward(
-        grad_output, query * root, key, value, weights
-    )
-    return grad_scaled * root, grad_key, grad_value
-
-
-class UnscaledAttention(MultiHeadAttention):
-    """Multi-head attention without the division by the root of the head's size.
-
-    (B, T, C) -> (B, T, C)
-    """
+    factor: float
 
     def forward(
-        self, x: Array, *, mask: Array | None = None, rng: np.random.Generator | None = None
-    ) -> tuple[Array, AttentionSaved]:
-        """Attend in every head with raw scores, then mix."""
-        query, key, value = self.project(x)
-        attended, weights = unscaled_dot_product_attention(query, key, value, mask)
-        output, output_saved = self.output.forward(join_heads(attended))
-        return output, AttentionSaved(LinearSaved(x), query, key, value, weights, output_saved)
+        self, x: Array, *, rng: np.random.Generator | None = None
+    ) -> tuple[Array, LinearSaved]:
+        """Multiply by the weight, add the bias, multiply by the factor."""
+        output, saved = super().forward(x, rng=rng)
+        return self.factor * output, saved
 
-    def backward(self, grad_output: Array, saved: AttentionSaved) -> tuple[Array, Gradients]:
-        """Carry a gradient back through the mixing, the heads and the three projections."""
-        # output = self.output(join_heads(attended))
-        grad_joined, gradients_output = self.output.backward(grad_output, saved.output)
-        grad_attended = split_heads(grad_joined, self.num_heads)
-        # attended, weights = unscaled_dot_product_attention(query, key, value, mask)
-        grad_heads = unscaled_dot_product_attention_backward(
-            grad_attended, saved.query, saved.key, saved.value, saved.weights
-        )
-        # query, key, value = split_heads(projection(x)), so three paths lead back to x
-        grad_query, grad_key, grad_value = (join_heads(grad) for grad in grad_heads)
-        grad_x_query, gradients_query = self.query.backward(grad_query, saved.input)
-        grad_x_key, gradients_key = self.key.backward(grad_key, saved.input)
-        grad_x_value, gradients_value = self.value.backward(grad_value, saved.input)
-        gradients = (
-            prefixed("query", gradients_query)
-            | prefixed("key", gradients_key)
-            | prefixed("value", gradients_value)
-            | prefixed("output", gradients_output)
-        )
-        return grad_x_query + grad_x_key + grad_x_value, gradients
-
-    def extend(self, x: Array, cache: KVCache, layer: int) -> Array:
-        """Attend from new tokens to those in the cache and to themselves."""
-        query, new_keys, new_values = self.project(x)
-        keys, values = cache.append(layer, new_keys, new_values)
-        mask = create_causal_mask(x.shape[1], keys.shape[2])
-        attended, _ = unscaled_dot_product_attention(query, keys, values, mask)
-        return self.output(join_heads(attended))
+    def backward(self, grad_output: Array, saved: LinearSaved) -> tuple[Array, Gradients]:
+        """Carry a gradient back through the factor, then through the layer."""
+        # output = factor * (x @ weight + bias)
+        return super().backward(self.factor * grad_output, saved)
 
 
 def remove_attention_scale(model: GPTModel) -> None:
-    """Let every attention layer use its raw scores."""
+    r"""Let every attention layer weigh by its raw scores.
+
+    The queries are multiplied by $\sqrt D$, by which the scores will be divided.
+    """
     for block in model.blocks:
-        block.attention = become(block.attention, UnscaledAttention)
+        attention = block.attention
+        query = become(attention.query, MultipliedLinear)
+        query.factor = math.sqrt(len(query.weight) // attention.num_heads)
+        attention.query = query
 
 
 # --- feed-forward networks -----------------------------------------------------------------------

@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -129,7 +130,9 @@ def new_parser() -> argparse.ArgumentParser:
     add("--num-heads", type=positive, default=model.num_heads, help="attention heads in a block")
     add("--num-layers", type=positive, default=model.num_layers, help="blocks")
     add("--dropout", type=float, default=model.dropout, help="rate while training")
+    add("--position-scale", type=float, default=model.position_scale, help="of the sinusoids")
     add("--batch-size", type=positive, default=plan.batch_size, help="sequences in a step")
+    add("--piece-size", type=positive, default=plan.piece_size, help="sequences in a piece")
     add("--learning-rate", type=float, default=plan.learning_rate, help="highest learning rate")
     add("--weight-decay", type=float, default=plan.weight_decay, help="of matrices, as in AdamW")
     add("--evaluate-every", type=positive, default=plan.evaluate_every, help="steps")
@@ -251,6 +254,7 @@ def config_of(arguments: argparse.Namespace, vocabulary_size: int) -> GPTConfig:
         num_layers=arguments.num_layers,
         feed_forward_dim=4 * arguments.embedding_dim,
         dropout=arguments.dropout,
+        position_scale=arguments.position_scale,
     )
 
 
@@ -329,20 +333,26 @@ def describe_end(task: Run, result: RunResult, arguments: argparse.Namespace) ->
         command = f"python -m literategpt.run_demo --checkpoint {checkpoint}"
         lines.append(f'next: {command} --prompt "The king"')
     else:
-        data = f" --data {arguments.data}" if arguments.data else ""
-        command = f"python -m literategpt.train_pretrain --checkpoint {checkpoint}{data}"
-        lines.append(f"stopped; to go on: {command} --resume")
+        words = ["python", "-m", "literategpt.train_pretrain", "--checkpoint", str(checkpoint)]
+        words += ["--data", str(arguments.data)] if arguments.data else []
+        lines.append(f"stopped; to go on: {shlex.join(words)} --resume")
     return "\n".join(lines)
 
 
 def record_of(
-    task: Run, stored: dict[str, Any], result: RunResult, train_text: str, machine: dict[str, Any]
+    task: Run,
+    stored: dict[str, Any],
+    result: RunResult,
+    validation_loss: float,
+    train_text: str,
+    machine: dict[str, Any],
 ) -> dict[str, Any]:
     """Gather what is worth knowing about a finished run, beside its log."""
-    config, targets = task.model.config, len(task.validation) - 1
+    config = task.model.config
     unknown = np.count_nonzero(task.validation == task.tokenizer.unk_id)
-    loss = result.validation_loss or math.nan
-    per_character = nats_per_character(loss, targets, task.validation_characters)
+    per_character = nats_per_character(
+        validation_loss, len(task.validation) - 1, task.validation_characters
+    )
     return stored | {
         "steps": result.steps,
         "vocabulary_size": config.vocabulary_size,
@@ -355,7 +365,7 @@ def record_of(
         "validation_tokens": len(task.validation),
         "unknown_tokens": int(unknown),
         "training_loss": result.training_loss,
-        "validation_loss": result.validation_loss,
+        "validation_loss": validation_loss,
         "nats_per_character": per_character,
         "bits_per_character": per_character / math.log(2),
         "seconds": round(result.seconds, 1),
@@ -397,8 +407,9 @@ def train_and_record(arguments: argparse.Namespace) -> str:
         task, stored = start(arguments, train_text, validation_text, print)
     print(describe_start(task, len(train_text)), flush=True)
     result = run(task)
-    if result.finished:
-        record = record_of(task, stored, result, train_text, machine)
+    # A run that was finished before has its record already, and no new loss.
+    if result.finished and result.validation_loss is not None:
+        record = record_of(task, stored, result, result.validation_loss, train_text, machine)
         write_record(arguments.checkpoint.with_suffix(".json"), record)
     return describe_end(task, result, arguments)
 

@@ -39,20 +39,17 @@ from experiments.variants import (
     NoResidualBlock,
     PostNormBlock,
     ReLUFeedForward,
-    UnscaledAttention,
     become,
     draw_order,
     remove_attention_scale,
     remove_residuals,
-    unscaled_dot_product_attention,
-    unscaled_dot_product_attention_backward,
     use_activation,
     use_positions,
     use_post_norm,
 )
 from literategpt.activations import softmax
 from literategpt.attention import create_causal_mask
-from literategpt.gradcheck import check_gradients, check_layer, check_model, randomize_parameters
+from literategpt.gradcheck import check_layer, check_model, randomize_parameters
 from literategpt.layers import LayerNorm, PositionalEncoding
 from literategpt.model import GPTConfig, GPTModel, cross_entropy_loss
 from literategpt.pretrained import load_pretrained
@@ -123,29 +120,19 @@ def test_block_gradients(kind, shape, dropout_seed):
     assert len(check.errors) == 17
 
 
-@pytest.mark.parametrize("shape", [(4, 5, 3), (1, 1, 3)])
-def test_unscaled_attention_gradients(shape):
-    """The pure pair without scale agrees with nudging queries, keys and values, under a mask."""
-    query, key, value = draw(3, *shape)
-    mask = create_causal_mask(shape[1])
-    output, weights = unscaled_dot_product_attention(query, key, value, mask)
-    upstream = draw(*output.shape, seed=2)
-    grads = unscaled_dot_product_attention_backward(upstream, query, key, value, weights)
-    names = ("query", "key", "value")
-
-    def total():
-        return float(np.sum(unscaled_dot_product_attention(query, key, value, mask)[0] * upstream))
-
-    arrays = dict(zip(names, (query, key, value), strict=True))
-    gradients = dict(zip(names, grads, strict=True))
-    assert_gradients_right(check_gradients(total, arrays, gradients))
+def unscaled_attention():
+    """Make an attention layer without its scale, with random parameters."""
+    model = small_model()
+    randomize_parameters(model, generator(3), std=0.3)
+    remove_attention_scale(model)
+    return model.blocks[0].attention
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (1, 1)])
 def test_unscaled_layer_gradients(shape):
     """The layer without scale agrees with nudging its input and its eight arrays."""
-    layer = become(random_block(TransformerBlock).attention, UnscaledAttention)
-    check = check_layer(layer, draw(*shape, CHANNELS), rng=generator(2))
+    layer = unscaled_attention()
+    check = check_layer(layer, draw(*shape, len(layer.query.weight)), rng=generator(2))
     assert_gradients_right(check)
     assert len(check.errors) == 9
 
@@ -239,9 +226,16 @@ def test_without_residuals_silence_is_silence():
 
 def test_unscaled_scores_are_raw():
     """Without the scale the weights are the softmax of the plain products."""
-    query, key, value = draw(3, 5, 3)
-    _, weights = unscaled_dot_product_attention(query, key, value)
-    np.testing.assert_allclose(weights, softmax(query @ key.T), rtol=1e-12)
+    layer = unscaled_attention()
+    _, saved = layer.forward(draw(1, 5, len(layer.query.weight)))
+    x, heads = saved.input.input[0], layer.num_heads
+    query, key = (
+        np.split(x @ linear.weight + linear.bias, heads, axis=-1)
+        for linear in (layer.query, layer.key)
+    )
+    for head in range(heads):
+        products = query[head] @ key[head].T
+        np.testing.assert_allclose(saved.weights[0, head], softmax(products), rtol=1e-12)
 
 
 def test_two_linear_layers_are_one():
@@ -457,7 +451,7 @@ LOSSES = ["validation_loss", "validation_loss_lowest", "validation_loss_highest"
 ENDING = ["steps", "training_loss", "validation_loss", "bits_per_character"]
 LOOKS = {
     "residuals": ["gradient_last_block", "gradient_first_block"],
-    "attention_scale": ["raw_score_std", "sharp_rows", "query_key_gradient"],
+    "attention_scale": ["score_std", "sharp_rows", "query_key_gradient"],
     "position_scale": ["embedding_norm", "position_norm"],
 }
 VARIED = {

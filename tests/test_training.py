@@ -321,7 +321,9 @@ class TestPretraining:
         assert pretrain(text_file, path, "--steps", "200", "--evaluate-every", "100") == 0
         printed = capsys.readouterr().out
         assert "run: 200 steps of 4 x 16 tokens" in printed
-        assert "nats or " in printed
+        record = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
+        per_character = f"{record['nats_per_character']:.4f} nats or "
+        assert f"{per_character}{record['bits_per_character']:.4f} bits per character" in printed
         assert f"run_demo --checkpoint {path}" in printed
         rows = read_log(tmp_path / "m.csv")
         assert [int(row["step"]) for row in rows] == list(range(200))
@@ -467,6 +469,14 @@ class TestPresets:
         assert record["tokens_per_step"] == 4 * 16
         assert record["model"] == model.config.to_dict()
         assert record["machine"].keys() >= {"date", "python", "numpy", "processor"}
+
+    def test_resuming_a_finished_run_changes_nothing(self, text_file, tmp_path):
+        """There is nothing left to do: that is no error, and the record stays as it was."""
+        path = tmp_path / "m.npz"
+        assert pretrain(text_file, path, "--steps", "2") == 0
+        before = path.with_suffix(".json").read_bytes()
+        assert pretrain(text_file, path, "--resume") == 0
+        assert path.with_suffix(".json").read_bytes() == before
 
     def test_a_text_of_unknown_characters_is_counted(self, tmp_path):
         """The record says how many tokens of the validation part mean only "something"."""
