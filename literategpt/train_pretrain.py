@@ -59,16 +59,17 @@ PRESETS: dict[str, dict[str, Any]] = {
     "plays": {},
     "shipped": {"steps": 16_000, "dropout": 0.1},
     "tiny-fast": {
-        "steps": 1200,
-        "batch_size": 8,
-        "context": 64,
-        "vocabulary_size": 1024,
-        "num_layers": 2,
-        "learning_rate": 4e-3,
-        "evaluate_every": 300,
-        "checkpoint_every": 1200,
+        "steps": 1000, "vocabulary_size": 1024, "context": 64, "num_layers": 2,
+        "position_scale": 0.005, "batch_size": 8, "piece_size": 4, "learning_rate": 4e-3,
+        "evaluate_every": 500, "checkpoint_every": 1000,
     },
-}
+    "tiny-10min": {
+        "steps": 5500, "vocabulary_size": 1024, "context": 128, "num_layers": 2,
+        "batch_size": 16, "piece_size": 4, "learning_rate": 4e-3,
+        "dropout": 0.1, "weight_decay": 0.5,
+        "evaluate_every": 500, "checkpoint_every": 500,
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,31 @@ class Plan:
         )
 
 
+def add_model_options(add: Callable[..., Any]) -> None:
+    """Add the options that say what is trained."""
+    model = GPTConfig()
+    add("--level", choices=("character", "byte"), default="character", help="of the tokenizer")
+    add("--vocabulary-size", type=positive, default=model.vocabulary_size, help="tokens")
+    add("--context", type=positive, default=model.max_sequence_length, help="tokens it sees")
+    add("--embedding-dim", type=positive, default=model.embedding_dim, help="length of a vector")
+    add("--num-heads", type=positive, default=model.num_heads, help="attention heads in a block")
+    add("--num-layers", type=positive, default=model.num_layers, help="blocks")
+    add("--position-scale", type=float, default=model.position_scale, help="of the sinusoids")
+    add("--dropout", type=float, default=model.dropout, help="rate while training")
+
+
+def add_plan_options(add: Callable[..., Any]) -> None:
+    """Add the options that say how it is trained."""
+    plan = Plan()
+    add("--seed", type=int, default=plan.seed, help="of everything random")
+    add("--batch-size", type=positive, default=plan.batch_size, help="sequences in a step")
+    add("--piece-size", type=positive, default=plan.piece_size, help="sequences in a piece")
+    add("--learning-rate", type=float, default=plan.learning_rate, help="highest learning rate")
+    add("--weight-decay", type=float, default=plan.weight_decay, help="of matrices, as in AdamW")
+    add("--evaluate-every", type=positive, default=plan.evaluate_every, help="steps")
+    add("--checkpoint-every", type=positive, default=plan.checkpoint_every, help="steps")
+
+
 def new_parser() -> argparse.ArgumentParser:
     """Make the parser of the command line."""
     parser = argparse.ArgumentParser(
@@ -111,7 +137,6 @@ def new_parser() -> argparse.ArgumentParser:
         description="Train a GPT from nothing, on Shakespeare or on a text of your own.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    model, plan = GPTConfig(), Plan()
     add = parser.add_argument
     add("--preset", choices=PRESETS, default="plays", help="settings of a recorded run")
     add("--data", type=Path, help="a UTF-8 text; its last tenth is for validation")
@@ -122,21 +147,8 @@ def new_parser() -> argparse.ArgumentParser:
     length.add_argument("--minutes", type=duration, help="length of the run, 30 unless given")
     length.add_argument("--steps", type=positive, help="length of the run instead")
     add("--workers", type=positive, default=default_workers(), help="threads; same result")
-    add("--seed", type=int, default=plan.seed, help="of everything random")
-    add("--level", choices=("character", "byte"), default="character", help="of the tokenizer")
-    add("--vocabulary-size", type=positive, default=model.vocabulary_size, help="tokens")
-    add("--context", type=positive, default=model.max_sequence_length, help="tokens it sees")
-    add("--embedding-dim", type=positive, default=model.embedding_dim, help="length of a vector")
-    add("--num-heads", type=positive, default=model.num_heads, help="attention heads in a block")
-    add("--num-layers", type=positive, default=model.num_layers, help="blocks")
-    add("--dropout", type=float, default=model.dropout, help="rate while training")
-    add("--position-scale", type=float, default=model.position_scale, help="of the sinusoids")
-    add("--batch-size", type=positive, default=plan.batch_size, help="sequences in a step")
-    add("--piece-size", type=positive, default=plan.piece_size, help="sequences in a piece")
-    add("--learning-rate", type=float, default=plan.learning_rate, help="highest learning rate")
-    add("--weight-decay", type=float, default=plan.weight_decay, help="of matrices, as in AdamW")
-    add("--evaluate-every", type=positive, default=plan.evaluate_every, help="steps")
-    add("--checkpoint-every", type=positive, default=plan.checkpoint_every, help="steps")
+    add_model_options(add)
+    add_plan_options(add)
     return parser
 
 

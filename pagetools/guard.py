@@ -84,6 +84,7 @@ _NAMES = re.compile(
     r" [0-9][0-9.–]*"
 )
 _YEAR = re.compile(rf"\b(?:19[0-9]{{2}}|20[0-3][0-9])\b(?!,[0-9]|{_UNIT})")
+_TITLED_WORK = re.compile(r"\b[A-Z]\w+ (?:19|20)[0-9]{2}, [“\"]")  # Shannon 1948, “A …”
 _REFERENCE = re.compile(r"\b(?:19|20)[0-9]{2}\b|arXiv|https?://")
 
 
@@ -162,7 +163,7 @@ def _blank(pattern: re.Pattern[str], text: str) -> str:
 
 
 def _is_reference(line: str) -> bool:
-    return "arXiv" in line or "et al." in line
+    return "arXiv" in line or "et al." in line or _TITLED_WORK.search(line) is not None
 
 
 def _is_guarded(found: re.Match[str]) -> bool:

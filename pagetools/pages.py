@@ -329,6 +329,7 @@ class _Names:
     imports: frozenset[str]
     reads: frozenset[str]
     late_reads: frozenset[str]  # inside functions: looked up when they are called
+    foreign: frozenset[str]  # read before the block itself assigns them
     defines: frozenset[str]
     surely: frozenset[str]  # defined whatever happens
     touches: frozenset[str]  # perhaps changed in place
@@ -380,7 +381,9 @@ def _providers(
 ) -> set[int]:
     imports = frozenset().union(*(one.imports for one in names.values()))
     found = set()
-    for name in names[user].reads | names[user].late_reads:
+    own = names[user]
+    late = own.late_reads & own.foreign if user == target else own.late_reads
+    for name in own.reads | late:
         # A name inside a function may be defined after the function, before the call.
         limit = target if name in names[user].late_reads else user
         for i in reversed([i for i in usable if i < limit and i != user]):
@@ -403,14 +406,48 @@ def _names(source: str) -> _Names:
     late = {name for child in table.get_children() for name in _globals_read(child)}
     reads = {name for name, symbol in top.items() if symbol.is_referenced()}
     reads |= {_base(node.target) for node in ast.walk(tree) if isinstance(node, ast.AugAssign)}
+    # What the block has assigned before it reads it is its own.
+    foreign = _read_before_assigned(tree.body, set()) - known
     simple = (ast.If, ast.For, ast.While, ast.Try)
     surely = {n for s in tree.body if not isinstance(s, simple) for n in _stored(s)}
     return _Names(
-        imports=frozenset(imports), reads=frozenset(reads - known),
-        late_reads=frozenset(late - known), defines=frozenset(defines),
+        imports=frozenset(imports), reads=frozenset(reads & foreign),
+        late_reads=frozenset(late - known), foreign=frozenset(foreign), defines=frozenset(defines),
         surely=frozenset(surely & defines), touches=frozenset(_touched(tree)),
         aliases=tuple(_aliases(tree, known)),
     )  # fmt: skip
+
+
+def _read_before_assigned(body: list[ast.stmt], own: set[str]) -> set[str]:
+    """The names that statements read before they surely assign them; `own` gains the latter."""
+    found: set[str] = set()
+    for statement in body:
+        if isinstance(statement, ast.For):
+            found |= _loaded(statement.iter) - own
+            inside = own | _named(statement.target, ast.Store)
+            found |= _read_before_assigned(statement.body, inside)
+            found |= _read_before_assigned(statement.orelse, set(own))
+        elif isinstance(statement, ast.With):
+            found |= set().union(*(_loaded(item) for item in statement.items)) - own
+            own.update(*(_named(item, ast.Store) for item in statement.items))
+            found |= _read_before_assigned(statement.body, own)
+        else:
+            found |= _loaded(statement) - own
+            if not isinstance(statement, ast.If | ast.While | ast.Try):
+                own.update(_stored(statement))
+    return found
+
+
+def _loaded(node: ast.AST) -> set[str]:
+    """The names that are read in a piece of code, at any depth, and those changed in place."""
+    changed = {_base(n.target) for n in ast.walk(node) if isinstance(n, ast.AugAssign)}
+    return _named(node, ast.Load) | changed
+
+
+def _named(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
+    """The plain names in a piece of code that stand in a context, such as being read."""
+    names = (n for n in ast.walk(node) if isinstance(n, ast.Name))
+    return {name.id for name in names if isinstance(name.ctx, context)}
 
 
 def _globals_read(table: symtable.SymbolTable) -> Iterator[str]:
@@ -425,8 +462,7 @@ def _stored(statement: ast.stmt) -> Iterator[str]:
     elif isinstance(statement, ast.Import | ast.ImportFrom):
         yield from ((a.asname or a.name).split(".")[0] for a in statement.names)
     elif not isinstance(statement, ast.AugAssign):
-        nodes = ast.walk(statement)
-        yield from (n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+        yield from _named(statement, ast.Store)
 
 
 def _touched(tree: ast.Module) -> set[str]:
@@ -488,7 +524,7 @@ def needed_names(page: Page, index: int) -> dict[str, int]:
     providers = {i: _names(page.blocks[i].source) for i in needed_blocks(page, index)}
     found = {
         name: max(i for i in providers if name in providers[i].defines)
-        for name in names.reads | names.late_reads
+        for name in names.reads | names.late_reads & names.foreign
         if any(name in one.defines for one in providers.values())
     }
     source = page.blocks[index].source

@@ -8,7 +8,7 @@ A Markdown extension for three kinds of quotes. On a code host they read as quot
     > - [x] 1
     >   The weights sum to 1, and there is one weight.
     > - [ ] The score itself
-    >   *Scores are taken for weights*: a weight is a share of the whole.
+    >   *a score is a weight*: a weight is a share of the whole.
 
 Each option becomes a fold of its own, so it works with a mouse, a finger, a keyboard and on paper,
 without a script. `[!PREDICTION]` asks before the numbers are shown: it takes options too, or a
@@ -27,10 +27,11 @@ from markdown.treeprocessors import Treeprocessor
 TITLES = {
     "question": "Check yourself", "prediction": "Predict first", "rest": "A good place to rest",
 }  # fmt: skip
-VERDICTS = {True: "Right.", False: "Wrong."}
+# The misconception is the reader's, so that it cannot be read as what the page says.
+VERDICTS = {True: ("Right.", " "), False: ("Wrong.", " You took it that ")}
 
 _OPTION = re.compile(r"\[(?P<mark>[ xX])\]\s+(?P<text>\S.*)")
-_MISCONCEPTION = re.compile(r"[*_](?![*_\s])[^*_]+[*_]:\s\S")
+_MISCONCEPTION = re.compile(r"[*_](?![*_\sA-Z])[^*_]+[*_]:\s\S")
 _SENTENCE_END = re.compile(r"[.!?][\"”)]*(?=\s|$)")
 _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|et al|cf|vs)\.|\bEq\.|\bFig\.")
 
@@ -43,13 +44,13 @@ def wrong_option_fault(explanation: str) -> str:
     """What is missing from the explanation of a wrong option, "" if nothing is.
 
     Examples:
-        >>> wrong_option_fault("*The mask is forgotten*: position 0 sees itself alone.")
+        >>> wrong_option_fault("*a position sees all others*: position 0 sees itself alone.")
         ''
         >>> wrong_option_fault("No.")
-        'expected `*misconception*: one sentence`'
+        'expected `*misconception*: one sentence`, to be read after "You took it that"'
     """
     if not _MISCONCEPTION.match(explanation):
-        return "expected `*misconception*: one sentence`"
+        return 'expected `*misconception*: one sentence`, to be read after "You took it that"'
     ends = _SENTENCE_END.findall(_ABBREVIATION.sub("", explanation))
     return "" if len(ends) == 1 else f"expected one sentence, got {len(ends)}"
 
@@ -132,7 +133,8 @@ def _option(options: Element, item: Element, letter: str) -> bool:
     name.text, name.tail = letter, " " + found["text"]
     said = SubElement(fold, "p")
     verdict = SubElement(said, "strong", {"class": "verdict"})
-    verdict.text, verdict.tail = VERDICTS[right], " " + explanation
+    verdict.text, said_first = VERDICTS[right]
+    verdict.tail = said_first + explanation
     fold.extend(child for child in item if child is not first)
     return right
 

@@ -344,6 +344,22 @@ class TestPretraining:
         assert "T" in vocabulary
         assert "Z" not in vocabulary
 
+    def test_options_reach_model_and_plan(self, text_file, tmp_path):
+        """What an option says is what was trained, and how, and the record says so."""
+        options = (
+            "--steps", "1", "--position-scale", "0.005", "--piece-size", "3",
+            "--weight-decay", "0.5", "--learning-rate", "0.004",
+        )  # fmt: skip
+        assert pretrain(text_file, tmp_path / "m.npz", *options) == 0
+        record = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
+        model, plan = record["model"], record["plan"]
+        assert (model["position_scale"], model["dropout"]) == (0.005, 0.1)
+        assert (plan["piece_size"], plan["weight_decay"]) == (3, 0.5)
+        assert plan["learning_rate"] == 0.004
+        assert read_log(tmp_path / "m.csv")[0]["learning_rate"] == "0.004"
+        loaded = load_checkpoint(tmp_path / "m.npz").model
+        assert loaded.positional_encoding.scale == 0.005
+
     def test_one_and_two_workers_are_equal_to_the_bit(self, text_file, tmp_path):
         """The two checkpoints hold the same bytes."""
         for workers in ("1", "2"):

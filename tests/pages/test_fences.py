@@ -254,6 +254,13 @@ def page_of(*codes):
         (["from a import soft", "x = 1", "soft(x)", "soft(2)"], [0]),
         (["r = make()", "r.normal()", "r.normal()"], [0, 1]),
         (["print(1)", "[x for x in range(3)]", "x = 1", "print(x)"], [2]),
+        (["x = 1", "x = 2\nprint(x)"], []),
+        (["x = 1", "for x in range(3):\n    print(x)"], []),
+        (["x = 1", "for i in range(2):\n    print(x)\n    x = i"], [0]),
+        (["x = 1", "if True:\n    x = 2\nprint(x)"], [0]),
+        (["x = 1", "with open('f') as x:\n    y = x\nprint(x, y)"], []),
+        (["k = 1\ndef f():\n    return k", "k = 2", "f()"], [0, 1]),
+        (["k = 1", "k = 2\ndef f():\n    return k\nf()"], []),
     ],
 )
 def test_needed_blocks(codes, needed):

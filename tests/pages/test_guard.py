@@ -53,6 +53,7 @@ def test_numerals_that_are_guarded(text, expected):
         "{: width=300 } and { #id-300 .x width=400 }",
         "GPT-2, float32, UTF-16, SHA-256, W13, v2, H100.",
         "Vaswani et al. (2017), arXiv:1706.03762v5, Table 13, Section 3.2.",
+        "Shannon 1948, “A Mathematical Theory of Communication”.",
         "Python 3.11, 3.12 and 3.13, NumPy 2.0, version 1.6.1, on 2026-11-22.",
         "13. The thirteenth item.\n14. The next.",
         "A note[^13] &#8217; :material-13:",

@@ -14,7 +14,7 @@ QUESTION = """\
 >   The weights sum to 1.
 >   There is one weight.
 > - [ ] $x$ itself
->   *Scores are taken for weights*: a weight is a share.
+>   *a score is a weight*: a weight is a share.
 """
 PREDICTION = """\
 > [!PREDICTION]
@@ -54,7 +54,7 @@ def test_an_option_is_a_fold_that_answers() -> None:
     page = convert(QUESTION)
     assert told(page) == [
         ("A One, 1", "Right. The weights sum to 1. There is one weight."),
-        ("B x itself", "Wrong. Scores are taken for weights: a weight is a share."),
+        ("B x itself", "Wrong. You took it that a score is a weight: a weight is a share."),
     ]
     assert [fold.classes for fold in page.find("details")] == [
         ["option", "right"],
@@ -63,7 +63,7 @@ def test_an_option_is_a_fold_that_answers() -> None:
     assert not any("open" in fold.attributes for fold in page.find("details"))
     assert not page.find("input")
     assert len(page.find("math")) == 2
-    assert page.find("em")[0].text() == "Scores are taken for weights"
+    assert page.find("em")[0].text() == "a score is a weight"
 
 
 def test_a_question_is_a_group_with_a_name() -> None:
@@ -123,11 +123,12 @@ def test_a_place_to_rest_is_a_quote_with_a_title() -> None:
         ("> - [x] One, `1`\n>   The weights sum to 1.\n>   There is one weight.\n", "",
          "expected an option that is right"),
         ("[ ]", "[x]", "expected an option that is wrong"),
-        ("*Scores are taken for weights*: a", "A", "expected `*misconception*: one sentence`"),
-        ("*Scores are taken for weights*: a", "*Scores* a", "expected `*misconception*: one"),
+        ("*a score is a weight*: a", "A", "expected `*misconception*: one sentence`"),
+        ("*a score is a weight*", "*A score is a weight*", 'read after "You took it that"'),
+        ("*a score is a weight*: a", "*scores* a", "expected `*misconception*: one"),
         ("is a share.", "is a share.\n>   And more.", "expected one sentence, got 2"),
         ("is a share.", "is a share", "expected one sentence, got 0"),
-        ("\n>   *Scores are taken for weights*: a weight is a share.", "", "an explanation under"),
+        ("\n>   *a score is a weight*: a weight is a share.", "", "an explanation under"),
         ("[ ] $x$", "$x$", "expected an option such as `- [ ] text`"),
         ("- [", "[", "expected options"),
     ],
