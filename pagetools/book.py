@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pagetools.embeds import shorten_docstrings
@@ -115,8 +115,9 @@ _DETAILS = re.compile(r"<(/?)details\b")
 
 
 def reading_seconds(elements: Iterable[Element]) -> float:
-    r"""How many seconds it takes to read a piece of a page, folds left out.
+    r"""How many seconds it takes to read a piece of a page, without folds and exercises.
 
+    Each exercise says itself how long it takes.
     Words at 200 a minute, in tables and outputs too; 4 seconds a line of Python, embedded code
     included; some seconds for each formula and each figure.
 
@@ -125,7 +126,7 @@ def reading_seconds(elements: Iterable[Element]) -> float:
         >>> reading_seconds(parse_page("Two words.\n\n```python\nx = 1\n```\n").elements)
         4.6
     """
-    return math.fsum(_element_seconds(element) for element in _unfolded(elements))
+    return math.fsum(_element_seconds(element) for element in _unfolded(_told(elements)))
 
 
 def words_of(elements: Iterable[Element]) -> int:
@@ -141,6 +142,16 @@ def minutes(seconds: float) -> int:
         [1, 1, 2]
     """
     return max(1, round(seconds / 60))
+
+
+def _told(elements: Iterable[Element]) -> Iterator[Element]:
+    """Leave out the exercises: a heading that says so, and all under it to the next heading."""
+    in_exercise = False
+    for element in elements:
+        if element.kind == "heading":
+            in_exercise = element.text.startswith("Exercise")
+        if not in_exercise:
+            yield element
 
 
 def _unfolded(elements: Iterable[Element]) -> list[Element]:

@@ -103,10 +103,11 @@ def test_the_steps_stand_in_the_navigation_in_their_order():
         ("<!-- check: 13 = x -->", 0),
         ("One.\n\n<details markdown>\n\nTwo.\n\n```python\nx\n```\n\n</details>\n\nThree.", 0.6),
         ("::: literategpt.activations.relu\n", 16),
+        ("### One\n\nTwo.\n\n### Exercise 1: a\n\nThree four.\n\n### Five\n\nSix.\n", 1.2),
     ],
 )
 def test_reading_times(text, seconds):
-    """Each kind of content takes its time; folds, comments and alternative texts take none."""
+    """Each kind of content takes its time; folds, exercises and alternative texts take none."""
     assert book.reading_seconds(parse_page(text).elements) == pytest.approx(seconds)
 
 
