@@ -405,7 +405,7 @@ def _names(source: str) -> _Names:
     imports = {name for name, s in top.items() if s.is_imported()}
     late = {name for child in table.get_children() for name in _globals_read(child)}
     reads = {name for name, symbol in top.items() if symbol.is_referenced()}
-    reads |= {_base(node.target) for node in ast.walk(tree) if isinstance(node, ast.AugAssign)}
+    reads |= {name for name in _augmented(tree) if name in top}
     # What the block has assigned before it reads it is its own.
     foreign = _read_before_assigned(tree.body, set()) - known
     simple = (ast.If, ast.For, ast.While, ast.Try)
@@ -440,8 +440,16 @@ def _read_before_assigned(body: list[ast.stmt], own: set[str]) -> set[str]:
 
 def _loaded(node: ast.AST) -> set[str]:
     """The names that are read in a piece of code, at any depth, and those changed in place."""
-    changed = {_base(n.target) for n in ast.walk(node) if isinstance(n, ast.AugAssign)}
-    return _named(node, ast.Load) | changed
+    return _named(node, ast.Load) | set(_augmented(node))
+
+
+def _augmented(node: ast.AST) -> Iterator[str]:
+    """The names changed by statements such as `x += 1`, those of functions left out."""
+    if isinstance(node, ast.AugAssign):
+        yield _base(node.target)
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.Lambda):
+            yield from _augmented(child)
 
 
 def _named(node: ast.AST, context: type[ast.expr_context]) -> set[str]:

@@ -255,6 +255,7 @@ def page_of(*codes):
         (["r = make()", "r.normal()", "r.normal()"], [0, 1]),
         (["print(1)", "[x for x in range(3)]", "x = 1", "print(x)"], [2]),
         (["x = 1", "x = 2\nprint(x)"], []),
+        (["x = {}", "def f():\n    x = {}\n    x |= {1: 2}\n    return x", "f()"], [1]),
         (["x = 1", "for x in range(3):\n    print(x)"], []),
         (["x = 1", "for i in range(2):\n    print(x)\n    x = i"], [0]),
         (["x = 1", "if True:\n    x = 2\nprint(x)"], [0]),
