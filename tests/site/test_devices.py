@@ -296,7 +296,7 @@ def test_the_scratch_site_builds_strictly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        ("- [x] The first\n>   Softmax", "- [ ] The first\n>   *Softmax*: it", "an option that is"),
+        ("- [x] The first\n>   Softmax", "- [ ] The first\n>   *softmax*: it", "an option that is"),
         ("[!REST]", "[!QUESTION]", "expected options"),
     ],
 )
