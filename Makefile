@@ -13,7 +13,8 @@ help:  ## list the commands
 	@sed -nE 's/^([a-z][a-z-]*):.*## (.*)/\1	\2/p' Makefile | expand -t 16
 
 serve: $(VENV)/installed  ## serve the site at http://127.0.0.1:8000 and reload on every change
-	$(RUN) -m mkdocs serve
+	rm -rf .cache/mkdocs-jupyter
+	NOTEBOOK_CACHE=true $(RUN) -m mkdocs serve # each notebook is executed once
 
 test: $(VENV)/installed  ## run every test: package, gradients, pages, README, the built site
 	$(RUN) -m pytest

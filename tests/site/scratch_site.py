@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from mkdocs.utils.yaml import yaml_load
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = Path(__file__).with_name("scratch")
@@ -22,12 +23,12 @@ def copy_pages(docs: Path) -> None:
 
 def configuration(docs: Path) -> dict[str, object]:
     """The project's configuration for other pages, without the reference."""
-    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    config = yaml_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     devices = {"pagetools.devices": {"docs": str(docs)}}
     extensions = [one for one in config["markdown_extensions"] if one != "pagetools.devices"]
     pages = sorted(path.name for path in docs.glob("*.md") if path.name != "index.md")
     return config | {
-        "docs_dir": str(docs), "plugins": ["search"], "watch": [],
+        "docs_dir": str(docs), "plugins": ["search"], "hooks": [], "watch": [],
         "nav": ["index.md", *pages], "markdown_extensions": [*extensions, devices],
     }  # fmt: skip
 

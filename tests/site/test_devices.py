@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from markdown import Markdown
+from mkdocs.utils.yaml import yaml_load
 from scratch_site import PAGES, ROOT, build, configuration
 from site_checks import Element, Site, article, read_html
 
@@ -26,7 +26,7 @@ ATTENTION = (PAGES / "Attention.md").read_text(encoding="utf-8")
 
 def convert(text: str, page: str = "Attention.md", docs: Path = PAGES) -> Element:
     """Convert a page as the site does, without the site's generator."""
-    config: Any = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    config: Any = yaml_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     options: dict[str, Any] = {}
     for extension in config["markdown_extensions"]:
         options |= extension if isinstance(extension, dict) else {extension: {}}
@@ -314,7 +314,7 @@ def test_a_broken_page_stops_the_build_of_the_site(
 
 def test_the_scratch_site_is_configured_like_the_book() -> None:
     """The scratch pages are built with every extension of the book."""
-    config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    config = yaml_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     made: Any = configuration(PAGES)
     names = [
         [next(iter(one)) if isinstance(one, dict) else one for one in c["markdown_extensions"]]
