@@ -466,8 +466,10 @@ def _comment_faults(comment: Element, here: set[str]) -> Iterator[tuple[int, str
 
 
 def _reads(node: ast.AST) -> bool:
-    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-    return bool(names - set(dir(builtins)))
+    # What a comprehension binds is no name of the page; doctest leaves `_` in the built-in names.
+    names = [n for n in ast.walk(node) if isinstance(n, ast.Name)]
+    bound = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+    return bool({n.id for n in names} - bound - set(dir(builtins)) - {"_"})
 
 
 def _constants(node: ast.AST) -> set[float]:

@@ -109,6 +109,7 @@ def test_what_backs_a_numeral(backing):
         ("\n## Next\n\n<!-- check: 7.601 = loss -->", "nothing backs '7.601'"),
         ("<!-- check: 7.601 = 7.601 -->", "reads nothing from the page"),
         ("<!-- check: 7.601 = float('7.601') -->", "reads nothing from the page"),
+        ("<!-- check: 7.601 = sum(7.601 / 2 for _ in range(2)) -->", "reads nothing from the page"),
         ("<!-- check: 7.601 = np.max([7.601]) -->", "contains the number that it should give"),
         ("<!-- check:\nx = 7.601\n7.601 = x\n-->", "may not set a name to a constant"),
         ("<!-- check: 7.601 = loss( -->", "cannot read `check`"),
