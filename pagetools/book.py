@@ -149,7 +149,7 @@ def _told(elements: Iterable[Element]) -> Iterator[Element]:
     in_exercise = False
     for element in elements:
         if element.kind == "heading":
-            in_exercise = element.text.startswith("Exercise")
+            in_exercise = element.text.startswith("Exercise ")
         if not in_exercise:
             yield element
 

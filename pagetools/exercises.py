@@ -38,7 +38,7 @@ def exercises(page: Page) -> list[Exercise]:
     return [
         Exercise(page.elements[start].text, page.elements[start].line, page.elements[start:end])
         for start, end in bounds
-        if page.elements[start].text.startswith("Exercise")
+        if page.elements[start].text.startswith("Exercise ")
     ]
 
 

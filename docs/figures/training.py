@@ -162,7 +162,7 @@ STEEP = 25.0
 
 
 def slope(point: Array) -> Array:
-    """Return the slope of (x² + 25 y²) / 2."""
+    """Return the slopes of (θ₁² + 25 θ₂²) / 2."""
     return np.asarray(point * np.array([1.0, STEEP]))
 
 
@@ -194,7 +194,7 @@ def valley() -> Picture:
         Line(p.points[:, 0].tolist(), p.points[:, 1].tolist(), colour, p.name, dash)
         for p, dash, colour in zip(paths(), dashes, colours, strict=True)
     ]
-    return line_chart(lines, Axis("x", limits=(-2, 4)), Axis("y", limits=(-1, 1)))
+    return line_chart(lines, Axis("θ₁", limits=(-2, 4)), Axis("θ₂", limits=(-1, 1)))
 
 
 # --- dropout -------------------------------------------------------------------------------------
