@@ -174,6 +174,16 @@ def test_a_figure_has_a_line_for_each_seed(figures):
     assert "7 characters" not in picture, "above the best rung"
 
 
+def test_a_preset_without_a_record_is_left_out(figures, tmp_path, monkeypatch):
+    """The chart of Tiny Shakespeare has the presets that are recorded, and names no other."""
+    write_run(tmp_path, "tiny-10min", 0, falling(50, 2.2), {25: 5.0, 50: 4.5})
+    monkeypatch.setattr(figures, "read_runs", lambda: losses.read_runs(tmp_path))
+    picture = str(figures.tiny())
+    assert ">tiny-10min<" in picture
+    assert "tiny-fast" not in picture
+    assert "tiny-60min" not in picture
+
+
 def test_a_chart_is_logarithmic(figures):
     """Equal ratios are equal distances, and what is too high stays inside."""
     frame = figures.Frame(x=(1, 100), y=(0.0, 1.0))
