@@ -290,15 +290,20 @@ def repeated_ids(site: Site) -> list[str]:
 
 
 def search_noise(site: Site) -> list[str]:
-    """Entries of the search that contain what formulas are made of."""
-    maths = (math.text() for page in site.pages.values() for math in page.find("math"))
-    formulas = {text for text in maths if len(text) > LONGEST_SYMBOL}
+    """Entries of the search that contain what the formulas of their page are made of."""
+    formulas = {
+        path.removesuffix("index.html"): {
+            text for math in page.find("math") if len(text := math.text()) > LONGEST_SYMBOL
+        }
+        for path, page in site.pages.items()
+    }
     index = json.loads((site.root / "search" / "search_index.json").read_text(encoding="utf-8"))
     faults = []
     for entry in index["docs"]:
         text = entry["text"]
         noise = [found.group() for found in MATHML_NOISE.finditer(text)]
-        noise += [formula for formula in formulas if formula in text]
+        own = formulas.get(entry["location"].partition("#")[0], set())
+        noise += [formula for formula in own if formula in text]
         faults += [f"{entry['location']}: {piece} in the search" for piece in noise[:1]]
     return faults
 
