@@ -4,7 +4,7 @@ A model reads numbers, so text is cut into tokens and every token gets a number,
 Single characters would make long sequences, whole words would make an endless vocabulary.
 Byte-pair encoding sits between the two: it starts from single characters and joins, again and
 again, the two neighbours that stand side by side most often.
-The list of joins, in the order they were made, is all that is learned.
+What is learned is the alphabet and the list of joins, in the order they were made.
 To encode a new text is to replay them, earliest first.
 
 Four rules decide what comes out, so they are stated once, here.

@@ -277,7 +277,16 @@ class PageReader(Preprocessor):
         is_page = bool(name) and not name.startswith("reference/")
         self.page = parse_page("\n".join(lines), f"docs/{name}") if is_page else None
         self.is_whole = False
-        return lines
+        return lines if self.page is None else _without_comments(lines, self.page)
+
+
+def _without_comments(lines: list[str], page: Page) -> list[str]:
+    """Leave out what speaks to the tests alone; its lines stay, empty."""
+    hidden = {
+        number for element in page.elements if element.kind == "comment" and element.info
+        for number in range(element.line, element.end + 1)
+    }  # fmt: skip
+    return ["" if number in hidden else line for number, line in enumerate(lines, 1)]
 
 
 class FurnitureProcessor(Treeprocessor):

@@ -81,7 +81,7 @@ def flow() -> Picture:
         picture.text(4, 18 + step * i, name)
         draw_pieces(picture, left, 2 + step * i, pieces, cell, height=26, size=14)
         picture.arrow([(left + 192, 31 + step * i), (left + 192, 58 + step * i)])
-    for i, how in enumerate(("a space opens a word", "replay the merges", "look up each id")):
+    for i, how in enumerate(("a space opens a word", "cut into tokens", "look up each id")):
         picture.text(left + 206, 49 + step * i, how, size=SMALL)
     picture.text(4, 192, "ids")
     picture.text(4, 208, f"(1, {len(tokens)})", code=True, size=SMALL)

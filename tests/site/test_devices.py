@@ -235,6 +235,13 @@ def test_a_block_that_the_site_does_not_show_stops_the_build() -> None:
             mark_needs(made, page)
 
 
+def test_what_speaks_to_the_tests_is_not_in_the_site(site: Site) -> None:
+    """No page carries the comments with which its numbers are checked."""
+    kept = re.compile(r"<!--\s*(check|log|cited|rejected|not run|not compared):")
+    pages = sorted(site.root.rglob("index.html"))
+    assert [page for page in pages if kept.search(page.read_text(encoding="utf-8"))] == []
+
+
 def test_the_line_at_the_foot_is_the_last(attention: Element) -> None:
     """The counts of the page stand at its end."""
     last = [e for e in attention.content if isinstance(e, Element)][-1]
