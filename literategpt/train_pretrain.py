@@ -69,6 +69,13 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dropout": 0.1, "weight_decay": 0.5,
         "evaluate_every": 500, "checkpoint_every": 500,
     },
+    "tiny-60min": {
+        "steps": 13_000, "vocabulary_size": 1024, "context": 128,
+        "embedding_dim": 192, "num_heads": 6, "num_layers": 4,
+        "batch_size": 16, "piece_size": 4, "learning_rate": 3e-3,
+        "dropout": 0.2, "weight_decay": 0.5,
+        "evaluate_every": 500, "checkpoint_every": 500,
+    },
 }  # fmt: skip
 
 
