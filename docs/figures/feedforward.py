@@ -92,7 +92,7 @@ def bends() -> Picture:
 
 
 def tents() -> Picture:
-    """Draw what three hinges add up to, with ReLU, with GELU, and with GELU four times as steep."""
+    """Draw what three hinges add up to, with ReLU, with GELU, and with GELU four times as sharp."""
     x = np.linspace(-2, 4, 121)
     corners = np.array([-2.0, 0.0, 1.0, 2.0, 4.0])
     relus = relu(corners) - 2 * relu(corners - 1) + relu(corners - 2)
@@ -101,7 +101,7 @@ def tents() -> Picture:
     lines = [
         Line(corners.tolist(), relus.tolist(), "neutral", "ReLU", "6 4"),
         Line(x.tolist(), gelus.tolist(), "residual", "GELU"),
-        Line(x.tolist(), fourfold.tolist(), "residual", "GELU, four times as steep", "2 4"),
+        Line(x.tolist(), fourfold.tolist(), "residual", "GELU, four times as sharp", "2 4"),
     ]
     return line_chart(lines, Axis("input x"), Axis("output", "", (-0.1, 1.1)), 280)
 
@@ -116,7 +116,7 @@ def slopes() -> Picture:
         Line(x.tolist(), gelu_backward(np.ones_like(x), x).tolist(), "gradient", "GELU"),
         Line([*left, *right], steps.tolist(), "neutral", "ReLU", "6 4"),
     ]
-    return line_chart(lines, Axis("hidden unit x"), Axis("local slope", "", (-0.25, 1.25)), 280)
+    return line_chart(lines, Axis("hidden unit z"), Axis("local slope", "", (-0.25, 1.25)), 280)
 
 
 def exact_gelu(x: Array) -> Array:
