@@ -65,7 +65,7 @@ def top_k_filter(logits: Array, k: int) -> Array:
 
 
 def apply_temperature(logits: Array, temperature: float) -> Array:
-    """Divide the logits: below 1 the likely becomes likelier, above 1 the differences shrink.
+    """Divide the logits: below 1 their differences grow, above 1 they shrink.
 
     (B, V) -> (B, V)
 
