@@ -23,7 +23,7 @@ KINDS = {
     "true": "as trained",
     "frozen": "row 0 everywhere",
     "absent": "nothing added",
-    "shuffled every time": "shuffled, anew each time",
+    "shuffled every time": "shuffled, anew for each text",
     "shuffled once": "shuffled, one order",
 }
 """How the page names the kinds of the recorded measurement."""
@@ -49,9 +49,9 @@ def flow() -> Picture:
     picture.arrow([(99, 48), (99, 88)])
     picture.arrow([(381, 48), (381, 88)])
     picture.text(107, 72, "rows of the token table", size=SMALL)
-    picture.text(373, 72, "rows of waves", anchor="end", size=SMALL)
+    picture.text(373, 72, "rows of a table", anchor="end", size=SMALL)
     box(picture, 24, 92, 150, "embeddings", "(B, T, C)", "residual")
-    box(picture, 306, 92, 150, "scale · table", "(T, C)", "neutral")
+    box(picture, 306, 92, 150, "position vectors", "(T, C)", "neutral")
     picture.arrow([(99, 138), (200, 194)], colour="residual")
     picture.arrow([(381, 138), (280, 194)])
     picture.text(338, 180, "copied to each text", size=SMALL)
@@ -112,7 +112,7 @@ def gradient() -> Picture:
 
 
 def waves() -> Picture:
-    """Draw the sines of four hands of the trained model's table, over all its positions."""
+    """Draw the sines of three hands of the trained model's table, over all its positions."""
     table = sinusoid_table(PLACES, 128)
     places = list(range(PLACES))
     styles = (("neutral", "2 5"), ("neutral", "8 4"), ("residual", None))
