@@ -57,7 +57,9 @@ def _load(page: str, changed: float) -> ModuleType:
         return module
     if module is not None:
         for known in [
-            n for n in sys.modules if re.match(r"(literategpt|docs_figures|pagetools\.svg)\b", n)
+            n
+            for n in sys.modules
+            if re.match(r"(literategpt|docs_figures|pagetools\.(svg|drawing))\b", n)
         ]:
             del sys.modules[known]
     if not path.is_file():

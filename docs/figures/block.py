@@ -8,42 +8,10 @@ from experiments.tables import read_table
 from literategpt import load_pretrained, softmax
 from literategpt.model import GPTModel
 from literategpt.types import Array
+from pagetools.drawing import SENTENCE, SMALL, SPEECH, box
 from pagetools.svg import Axis, Line, Picture, bar_chart, line_chart, paint
 
-SENTENCE = "Put out the light, and then put out the light:"
-"""Othello, act 5, scene 2; one of the plays that the trained model has not read."""
-
-SPEECH = """\
-It is the cause, it is the cause, my soul,--
-Let me not name it to you, you chaste stars!--
-It is the cause. Yet I'll not shed her blood;
-Nor scar that whiter skin of hers than snow,
-And smooth as monumental alabaster.
-Yet she must die, else she'll betray more men.
-Put out the light, and then put out the light:
-If I quench thee, thou flaming minister,
-I can again thy former light restore,
-Should I repent me: but once put out thy light,
-Thou cunning'st pattern of excelling nature,
-I know not where is that Promethean heat
-That can thy light relume. When I have pluck'd the rose,
-I cannot give it vital growth again."""
-"""The speech around the sentence."""
-
-SMALL = 12.5
-"""Text size of labels."""
-
-
 # --- diagrams ------------------------------------------------------------------------------------
-
-
-def box(
-    picture: Picture, x: float, y: float, width: float, name: str, shape: str, colour: str
-) -> None:
-    """Draw an array as a box: its name above its shape."""
-    picture.rectangle(x, y, width, 42, colour=colour, opacity=0.1, outline=True)
-    picture.text(x + width / 2, y + 18, name, anchor="middle")
-    picture.text(x + width / 2, y + 35, shape, anchor="middle", code=True, size=SMALL)
 
 
 def step(picture: Picture, y: float, name: str, colour: str) -> None:

@@ -7,10 +7,8 @@ import numpy as np
 from literategpt import load_pretrained
 from literategpt.demos.pocket import POCKET_WORDS, pocket_model, pocket_tokens
 from literategpt.types import Array
+from pagetools.drawing import SMALL
 from pagetools.svg import Axis, Line, Picture, line_chart
-
-SMALL = 12.5
-"""Text size of labels."""
 
 CELL = 38
 """Width of a number."""

@@ -11,36 +11,8 @@ from literategpt.activations import gelu, gelu_backward, relu, relu_backward
 from literategpt.layers import Linear
 from literategpt.model import GPTModel
 from literategpt.types import Array
+from pagetools.drawing import SENTENCE, SMALL, SPEECH, label, surprises
 from pagetools.svg import Axis, Line, Picture, line_chart
-
-SENTENCE = "Put out the light, and then put out the light:"
-"""Othello, act 5, scene 2; one of the plays that the trained model has not read."""
-
-SPEECH = """\
-It is the cause, it is the cause, my soul,--
-Let me not name it to you, you chaste stars!--
-It is the cause. Yet I'll not shed her blood;
-Nor scar that whiter skin of hers than snow,
-And smooth as monumental alabaster.
-Yet she must die, else she'll betray more men.
-Put out the light, and then put out the light:
-If I quench thee, thou flaming minister,
-I can again thy former light restore,
-Should I repent me: but once put out thy light,
-Thou cunning'st pattern of excelling nature,
-I know not where is that Promethean heat
-That can thy light relume. When I have pluck'd the rose,
-I cannot give it vital growth again."""
-"""The speech around the sentence, as it stands on the page."""
-
-SMALL = 12.5
-"""Text size of labels."""
-
-
-def label(token: str) -> str:
-    """Write a token with its space as a dot and its line break as an arrow."""
-    return token.replace(" ", "·").replace("\n", "⏎")
-
 
 # --- the network ---------------------------------------------------------------------------------
 
@@ -183,15 +155,6 @@ def trained() -> Picture:
     words = "hidden units, in the order in which they are first above 0"
     picture.text((left + 472) / 2, picture.height - 8, words, anchor="middle", size=SMALL)
     return picture
-
-
-def surprises(model: GPTModel, tokens: Array) -> Array:
-    """Compute the surprise at each token but the first, (1, T) -> (T - 1,)."""
-    logits = model(tokens[:, :-1])[0].astype("float64")
-    logits -= logits.max(axis=-1, keepdims=True)
-    totals = np.log(np.exp(logits).sum(axis=-1))
-    nats: Array = totals - logits[np.arange(len(totals)), tokens[0, 1:]]
-    return nats
 
 
 class Removal(NamedTuple):

@@ -10,16 +10,10 @@ import numpy as np
 from experiments.tables import Row, read_table
 from literategpt import load_pretrained
 from literategpt.lora import TARGETS, load_adapter
-from literategpt.model import GPTModel
 from literategpt.pretrained import adapter_path
 from literategpt.types import Array
+from pagetools.drawing import SENTENCE, SMALL, surprises
 from pagetools.svg import WIDTH, Axis, Line, Picture, bar_chart, line_chart
-
-SENTENCE = "Put out the light, and then put out the light:"
-"""Othello, act 5, scene 2; one of the plays that the trained model has not read."""
-
-SMALL = 12.5
-"""Text size of labels."""
 
 FRONTIER = ((3.8, 4.6), (3.9, 5.4))
 """The losses that the chart of learned and forgotten shows: of the fables, of the plays."""
@@ -66,15 +60,6 @@ class Read(NamedTuple):
     labels: tuple[str, ...]
     base: Array
     adapted: Array
-
-
-def surprises(model: GPTModel, tokens: Array) -> Array:
-    """Compute the surprise at each token but the first, (1, T) -> (T - 1,)."""
-    logits = model(tokens[:, :-1])[0].astype("float64")
-    logits -= logits.max(axis=-1, keepdims=True)
-    totals = np.log(np.exp(logits).sum(axis=-1))
-    nats: Array = totals - logits[np.arange(len(totals)), tokens[0, 1:]]
-    return nats
 
 
 @lru_cache(maxsize=1)

@@ -6,25 +6,11 @@ import numpy as np
 
 from literategpt import apply_temperature, load_pretrained, softmax, top_p_filter
 from literategpt.types import Array
+from pagetools.drawing import SENTENCE, SMALL, box
 from pagetools.svg import Axis, Line, Picture, line_chart
-
-SENTENCE = "Put out the light, and then put out the light:"
-"""Othello, act 5, scene 2; one of the plays that the trained model has not read."""
-
-SMALL = 12.5
-"""Text size of labels."""
 
 LOGITS = np.log([[8.0, 4.0, 2.0, 1.0, 1.0]])
 """The five tokens of the example by hand."""
-
-
-def box(
-    picture: Picture, x: float, y: float, width: float, name: str, shape: str, colour: str
-) -> None:
-    """Draw an array as a box: its name above its shape."""
-    picture.rectangle(x, y, width, 42, colour=colour, opacity=0.1, outline=True)
-    picture.text(x + width / 2, y + 18, name, anchor="middle")
-    picture.text(x + width / 2, y + 35, shape, anchor="middle", code=True, size=SMALL)
 
 
 def turn() -> Picture:

@@ -10,22 +10,8 @@ from literategpt.activations import softmax
 from literategpt.demos.pocket import POCKET_WORDS, pocket_model, pocket_tokens
 from literategpt.model import GPTConfig, GPTModel, cross_entropy_loss
 from literategpt.types import Array
+from pagetools.drawing import SENTENCE, SMALL, box, label
 from pagetools.svg import Axis, Line, Picture, line_chart
-
-SENTENCE = "Put out the light, and then put out the light:"
-"""Othello, act 5, scene 2; one of the plays that the trained model has not read."""
-
-SMALL = 12.5
-"""Text size of labels."""
-
-
-def box(
-    picture: Picture, x: float, y: float, width: float, name: str, shape: str, colour: str
-) -> None:
-    """Draw an array as a box: its name above its shape."""
-    picture.rectangle(x, y, width, 42, colour=colour, opacity=0.1, outline=True)
-    picture.text(x + width / 2, y + 18, name, anchor="middle")
-    picture.text(x + width / 2, y + 35, shape, anchor="middle", code=True, size=SMALL)
 
 
 def pipeline() -> Picture:
@@ -77,11 +63,6 @@ class Lens(NamedTuple):
     chances: Array  # (L + 1, T), of the favourites
     echoes: Array  # (L + 1, T), whether the favourite is the token just read
     hits: Array  # (L + 1, T - 1), whether the favourite came
-
-
-def label(token: str) -> str:
-    """Write a token with its space as a dot and its line break as an arrow."""
-    return token.replace(" ", "·").replace("\n", "⏎")
 
 
 def streams_of(model: GPTModel, tokens: Array) -> list[Array]:

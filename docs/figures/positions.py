@@ -5,13 +5,8 @@ import numpy as np
 from experiments.tables import read_table
 from literategpt import load_pretrained
 from literategpt.layers import sinusoid_table
+from pagetools.drawing import SENTENCE, SMALL, box
 from pagetools.svg import Axis, Line, Picture, bar_chart, line_chart
-
-SENTENCE = "Put out the light, and then put out the light:"
-"""Othello, act 5, scene 2; one of the plays that the trained model has not read."""
-
-SMALL = 12.5
-"""Text size of labels."""
 
 PLACES = 256
 """Positions that the trained model has."""
@@ -30,15 +25,6 @@ KINDS = {
 
 
 # --- diagrams ------------------------------------------------------------------------------------
-
-
-def box(
-    picture: Picture, x: float, y: float, width: float, name: str, shape: str, colour: str
-) -> None:
-    """Draw an array as a box: its name above its shape."""
-    picture.rectangle(x, y, width, 42, colour=colour, opacity=0.1, outline=True)
-    picture.text(x + width / 2, y + 18, name, anchor="middle")
-    picture.text(x + width / 2, y + 35, shape, anchor="middle", code=True, size=SMALL)
 
 
 def flow() -> Picture:

@@ -8,11 +8,10 @@ from literategpt import load_pretrained
 from literategpt.corpus import load_text
 from literategpt.pretrained import fables_path
 from literategpt.tokenizer import BPETokenizer, learn_merges, merge_by_rank, split_words
+from pagetools.drawing import SENTENCE, SMALL
 from pagetools.svg import Axis, Line, Picture, line_chart
 
 LOW = "low lower lowest"
-SENTENCE = "Put out the light, and then put out the light:"
-"""Othello, act 5, scene 2; one of the plays that the trained model has not read."""
 QUESTION = "To be or not to be, that is the question."
 SIZES = (128, 256, 512, 1000, 2000, 4000)
 """Vocabularies that are trained on the fables, beside the one of single characters."""
@@ -21,9 +20,6 @@ SHOWN = (0, 12, 100, 500)
 """Numbers of merges with which the sentence is cut, before all of them."""
 
 ACCENTS = "café €"
-
-SMALL = 12.5
-"""Text size of labels."""
 
 
 def visible(text: str) -> str:

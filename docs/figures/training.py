@@ -11,14 +11,8 @@ from experiments.tables import Row, read_table
 from literategpt import GPTModel, load_pretrained, softmax
 from literategpt.pretrained import pretrained_path
 from literategpt.types import Array
+from pagetools.drawing import SENTENCE, SMALL
 from pagetools.svg import Axis, Line, Picture, bar_chart, line_chart
-
-SENTENCE = "Put out the light, and then put out the light:"
-"""Othello, act 5, scene 2; one of the plays that the trained model has not read."""
-
-SMALL = 12.5
-"""Text size of labels."""
-
 
 # --- one step ------------------------------------------------------------------------------------
 
