@@ -32,7 +32,7 @@ def is_notebook(page: Any) -> bool:
 
 
 def finish(html: str, name: str) -> str:
-    """Take out the script for diagrams, and put a link to the notebook under the title.
+    """Take out the script for diagrams, let code be scrolled, and put a link under the title.
 
     Args:
         html: the content of the page.
@@ -42,6 +42,8 @@ def finish(html: str, name: str) -> str:
         ValueError: the page has no title to put the link under.
     """
     html = _MERMAID.sub("", html)
+    # Code that is too wide scrolls, so it must be reached from the keyboard.
+    html = html.replace('<div class="highlight-ipynb ', '<div tabindex="0" class="highlight-ipynb ')
     link = (
         f'</h1><p data-search-exclude><a href="{name}" download>Download this notebook</a>, '
         "to change it and run it where the package is installed.</p>"

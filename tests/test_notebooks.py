@@ -56,6 +56,12 @@ def test_a_finished_page_has_a_link_and_no_diagrams():
     assert html.endswith("<p>Text.</p>")
 
 
+def test_wide_code_is_reached_from_the_keyboard():
+    """A block of code takes the focus, so that it can be scrolled without a mouse."""
+    html = notebooks.finish('<h1>T</h1><div class="highlight-ipynb hl-python"></div>', "a.ipynb")
+    assert '<div tabindex="0" class="highlight-ipynb hl-python">' in html
+
+
 def test_a_page_without_a_title_is_refused():
     """Without a title there is no place for the link."""
     with pytest.raises(ValueError, match=r"expected a title in explore\.ipynb"):

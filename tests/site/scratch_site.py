@@ -27,7 +27,9 @@ def configuration(docs: Path) -> dict[str, object]:
     devices = {"pagetools.devices": {"docs": str(docs)}}
     extensions = [one for one in config["markdown_extensions"] if one != "pagetools.devices"]
     pages = sorted(path.name for path in docs.glob("*.md") if path.name != "index.md")
+    theme = config["theme"] | {"custom_dir": str(ROOT / "overrides" / "theme")}
     return config | {
+        "theme": theme,
         "docs_dir": str(docs), "plugins": ["search"], "hooks": [], "watch": [],
         "nav": ["index.md", *pages], "markdown_extensions": [*extensions, devices],
     }  # fmt: skip

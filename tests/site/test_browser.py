@@ -164,6 +164,17 @@ def test_paper_shows_everything_in_ink(browser: Any, base: str) -> None:
     assert printed == [0, "default"]
 
 
+def test_the_search_index_waits_until_somebody_searches(browser: Any, base: str) -> None:
+    """A visit does not fetch the search index, which is larger than a page; searching does."""
+    visit = Visit(browser, base)
+    visit.open("Attention/")
+    assert not any("search_index" in url for url in visit.asked)
+    visit.page.locator("[data-md-component=search-query]").fill("softmax")
+    visit.page.wait_for_selector(".md-search-result__link")
+    assert any("search_index" in url for url in visit.asked)
+    visit.close()
+
+
 def test_search_finds_a_function(browser: Any, base: str) -> None:
     """Typing the name of a function into the search leads to its reference entry."""
     visit = Visit(browser, base)
