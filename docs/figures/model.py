@@ -20,12 +20,12 @@ def pipeline() -> Picture:
     left, width = 190, 176
     middle = left + width / 2
     rows = (
-        (2, "token ids", "(B, T)", "neutral", "take a row for each id,"),
-        (82, "vectors of the tokens", "(B, T, C)", "residual", "add the rows of positions,"),
-        (162, "residual stream", "(B, T, C)", "residual", "the blocks add to it,"),
-        (242, "after the last norm", "(B, T, C)", "residual", ""),
-        (322, "logits", "(B, T, V)", "neutral", ""),
-        (402, "probabilities", "(B, T, V)", "neutral", ""),
+        (2, "token ids", "(B, T)", "neutral"),
+        (82, "vectors of the tokens", "(B, T, C)", "residual"),
+        (162, "residual stream", "(B, T, C)", "residual"),
+        (242, "after the last norm", "(B, T, C)", "residual"),
+        (322, "logits", "(B, T, V)", "neutral"),
+        (402, "probabilities", "(B, T, V)", "neutral"),
     )
     steps = (
         ("take the row of each id", "", "residual"),
@@ -34,7 +34,7 @@ def pipeline() -> Picture:
         ("head: each vector", "with each row", "neutral"),
         ("softmax along V", "", "neutral"),
     )
-    for y, name, shape, colour, _ in rows:
+    for y, name, shape, colour in rows:
         box(picture, left, y, width, name, shape, colour)
     for (y, *_), (first, second, colour) in zip(rows, steps, strict=False):
         picture.arrow([(middle, y + 46), (middle, y + 76)], colour=colour)
