@@ -35,6 +35,7 @@ _MODULES = {
         "LoRALinear", "apply_lora", "load_adapter", "merge_lora", "remove_lora", "save_adapter",
         "unmerge_lora",
     ),
+    "folding": ("FoldedModel", "can_fold"),
     "pretrained": ("adapter_path", "fables_path", "load_pretrained"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import SeedSequence
 
+from literategpt.folding import FoldedModel, can_fold
 from literategpt.lora import load_adapter, remove_lora
 from literategpt.model import GPTModel
 from literategpt.pretrained import ADAPTERS, adapter_path, load_pretrained
@@ -53,15 +54,15 @@ def load_model(checkpoint: Path | None, adapter: Path | None) -> tuple[GPTModel,
 
 def stream_text(tokenizer: BPETokenizer, prompt: list[int], new: Iterator[int]) -> Iterator[str]:
     """Turn tokens into text piece by piece; a character cut in two waits for its other half."""
-    ids, shown = list(prompt), tokenizer.decode(prompt)
-    yield shown
+    yield tokenizer.decode(prompt)
+    waiting: list[int] = []
     for token in new:
-        ids.append(token)
-        text = tokenizer.decode(ids)
+        waiting.append(token)
+        text = tokenizer.decode(waiting)
         if not text.endswith("\ufffd"):
-            yield text[len(shown) :]
-            shown = text
-    yield tokenizer.decode(ids)[len(shown) :]
+            yield text
+            waiting = []
+    yield tokenizer.decode(waiting)
 
 
 def encode_prompt(tokenizer: BPETokenizer, prompt: str) -> list[int]:
@@ -112,7 +113,8 @@ def write(
 ) -> None:
     """Write one text, and say how fast it was."""
     start = time.perf_counter()
-    stream = model.stream(
+    writer = FoldedModel(model) if can_fold(model) else model
+    stream = writer.stream(
         np.array([prompt]),
         arguments.tokens,
         temperature=arguments.temperature,
