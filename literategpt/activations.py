@@ -44,7 +44,7 @@ def check_floating(x: Array) -> None:
             ...
         ValueError: expected an array of floating-point numbers, got int64
     """
-    if not np.issubdtype(x.dtype, np.floating):
+    if x.dtype.kind != "f":
         raise ValueError(f"expected an array of floating-point numbers, got {x.dtype}")
 
 
@@ -59,8 +59,9 @@ def sum_of_products(first: Array, second: Array, axis: int = -1) -> Array:
         >>> print(sum_of_products(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 1.0, 10.0]])))
         [[33.]]
     """
-    sums = np.vecdot(np.moveaxis(first, axis, -1), np.moveaxis(second, axis, -1))
-    return np.expand_dims(sums, axis)
+    # NumPy's type stubs do not know these two arguments yet.
+    sums: Array = np.vecdot(first, second, axis=axis, keepdims=True)  # type: ignore[call-overload]
+    return sums
 
 
 def softmax(x: Array, axis: int = -1) -> Array:
@@ -93,13 +94,13 @@ def softmax(x: Array, axis: int = -1) -> Array:
         [0.665 0.245 0.09 ]
     """
     check_floating(x)
-    largest = np.max(x, axis=axis, keepdims=True)
-    # Leave a row of minus infinities as it is: minus infinity less itself would be NaN.
-    largest = np.where(np.isneginf(largest), 0, largest)
-    exponentials: Array = x - largest
+    largest = x.max(axis=axis, keepdims=True)
+    # Subtract a finite number: minus infinity less itself would be NaN.
+    exponentials: Array = x - np.maximum(largest, np.finfo(x.dtype).min)
     np.exp(exponentials, out=exponentials)
-    total = np.sum(exponentials, axis=axis, keepdims=True)
-    exponentials /= np.where(total == 0, 1, total)
+    # The largest score adds e**0 = 1, so the total is below 1 only where it is 0.
+    total = exponentials.sum(axis=axis, keepdims=True)
+    exponentials /= np.maximum(total, 1)
     return exponentials
 
 

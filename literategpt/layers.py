@@ -295,7 +295,7 @@ class LayerNorm(Module):
         """Normalize each vector, then multiply by the weight and add the bias."""
         check_last_dimension(x, len(self.weight), "LayerNorm")
         size = x.shape[-1]
-        normalized: Array = x - np.mean(x, axis=-1, keepdims=True)
+        normalized: Array = x - x.sum(axis=-1, keepdims=True) / size
         # Take the variance of the centred values: E[x²] - E[x]² would lose digits.
         variance = sum_of_products(normalized, normalized) / size
         inverse_std = 1.0 / np.sqrt(variance + self.eps)
@@ -332,7 +332,7 @@ class LayerNorm(Module):
             gradients["bias"] = sum_rows(grad_output.reshape(-1, size))
         grad_normalized = grad_output * self.weight
         # normalized = (x - mean) * inverse_std, where mean and inverse_std depend on x
-        along_shift = np.mean(grad_normalized, axis=-1, keepdims=True)
+        along_shift = grad_normalized.sum(axis=-1, keepdims=True) / size
         along_stretch = sum_of_products(grad_normalized, normalized) / size
         grad_input: Array = grad_normalized - along_shift
         grad_input -= normalized * along_stretch

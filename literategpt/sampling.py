@@ -28,6 +28,26 @@ def check_logits(logits: Array) -> None:
         raise ValueError("expected logits without NaN or infinity, with one finite a row")
 
 
+def keep_largest(logits: Array, count: Array) -> Array:
+    """Keep as many logits of each row as `count` says, the largest; remove the others.
+
+    (B, V), (B, 1) -> (B, V)
+
+    Of equal logits at the border those that come first are kept.
+
+    Examples:
+        >>> print(keep_largest(np.array([[1.0, 3.0, 1.0, 2.0]]), np.array([[3]])))
+        [[  1.   3. -inf   2.]]
+    """
+    size = logits.shape[-1]
+    smallest = np.take_along_axis(np.sort(logits, axis=-1), size - np.minimum(count, size), -1)
+    above, border = logits > smallest, logits == smallest
+    # Give the places that are left to the first of those at the border.
+    left = count - np.sum(above, axis=-1, keepdims=True)
+    kept = above | (border & (np.cumsum(border, axis=-1) <= left))
+    return np.where(kept, logits, -np.inf).astype(logits.dtype, copy=False)
+
+
 def top_k_filter(logits: Array, k: int) -> Array:
     """Keep the k largest logits of each row and remove the others.
 
@@ -56,12 +76,7 @@ def top_k_filter(logits: Array, k: int) -> Array:
     check_logits(logits)
     if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
         raise ValueError(f"expected top_k to be a positive integer, got {k!r}")
-    # A stable sort keeps equal logits in their order, so the first of them win.
-    order = np.argsort(-logits, axis=-1, kind="stable")
-    filtered = np.full_like(logits, -np.inf)
-    kept = order[:, :k]
-    np.put_along_axis(filtered, kept, np.take_along_axis(logits, kept, -1), -1)
-    return filtered
+    return keep_largest(logits, np.full((len(logits), 1), k))
 
 
 def apply_temperature(logits: Array, temperature: float) -> Array:
@@ -138,15 +153,11 @@ def top_p_filter(logits: Array, p: float) -> Array:
         raise ValueError(f"expected top_p above 0 and at most 1, got {p}")
     if p == 1.0:
         return logits.copy()
-    order = np.argsort(-logits, axis=-1, kind="stable")
-    probabilities = softmax(np.take_along_axis(logits, order, -1))
+    probabilities = softmax(np.sort(logits, axis=-1)[:, ::-1])
     mass_before = np.cumsum(probabilities, axis=-1) - probabilities
     tolerance = 4.0 * float(np.finfo(logits.dtype).eps) * logits.shape[-1]
-    keep_sorted = mass_before < p - tolerance
-    keep_sorted[:, 0] = True
-    keep = np.empty_like(keep_sorted)
-    np.put_along_axis(keep, order, keep_sorted, -1)
-    return np.where(keep, logits, -np.inf).astype(logits.dtype, copy=False)
+    count = np.sum(mass_before < p - tolerance, axis=-1, keepdims=True)
+    return keep_largest(logits, np.maximum(count, 1))
 
 
 def sample(logits: Array, rng: np.random.Generator) -> Array:

@@ -39,7 +39,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from itertools import chain, islice, pairwise
+from itertools import chain, islice, pairwise, repeat
 from math import inf
 from pathlib import Path
 from typing import Any, Final, Self, SupportsIndex, TypeAlias
@@ -99,12 +99,12 @@ def gpt2_pattern() -> re.Pattern[str]:
         ['We', "'ll", ' pay', ' ', ' 3²', ' pounds', '_']
     """
     numbers = _number_ranges()
-    # Try the plain letters first: the full class is several times slower.
-    letter, number = rf"(?:[a-zA-Z]|[^\W_{numbers}])", rf"[{numbers}]"
+    # Try runs of plain letters first: the full class is several times slower.
+    letters, number = rf"(?:[a-zA-Z]++|[^\W_{numbers}])++", rf"[{numbers}]"
     space, not_space = r"[^\S\x1c-\x1f]", r"[\S\x1c-\x1f]"
     other = r"(?:[^\w\s]|[_\x1c-\x1f])"
     return re.compile(
-        rf"'(?:[sdmt]|ll|ve|re)| ?{letter}+| ?{number}+| ?{other}+|{space}+(?!{not_space})|{space}+"
+        rf"'(?:[sdmt]|ll|ve|re)| ?{letters}| ?{number}+| ?{other}+|{space}+(?!{not_space})|{space}+"
     )
 
 
@@ -131,7 +131,7 @@ def split_words(text: str, level: str = "character") -> list[str]:
 def byte_symbols() -> dict[int, str]:
     """Return one visible character for each of the 256 bytes, in the order of GPT-2's ids.
 
-    Bytes that are printable in Latin-1 stand for themselves and come first.
+    Bytes that are visible characters in Latin-1 stand for themselves and come first.
     The others, the space among them, borrow the characters from U+0100 onwards.
     So a piece of a character, which is no text by itself, can still be printed.
 
@@ -338,11 +338,11 @@ def merge_by_rank(word: str, ranks: Mapping[Pair, int]) -> list[str]:
         ['a', 'bcd']
     """
     symbols = list(word)
-    waiting = [ranks.get(pair, inf) for pair in pairwise(symbols)]
-    while (first := min(waiting, default=inf)) < inf:
+    waiting = [*map(ranks.get, pairwise(symbols), repeat(inf))]
+    while waiting and (first := min(waiting)) < inf:
         # Join the pair of the lowest rank, the leftmost if there are several.
         i = waiting.index(first)
-        symbols[i : i + 2] = [symbols[i] + symbols[i + 1]]
+        symbols[i] += symbols.pop(i + 1)
         del waiting[i]
         # Look up the two pairs that its neighbours form with it now.
         if i > 0:
@@ -458,6 +458,13 @@ class BPETokenizer:
         self.unk_id = None if self.level == "byte" else self.vocabulary["<UNK>"]
         self.bos_id = self.vocabulary["<|endoftext|>" if self.level == "byte" else "<BOS>"]
         self.eos_id = self.vocabulary[special[-1]]
+
+        # What each id adds to a text: of the special tokens only <UNK> shows.
+        silent = {self.pad_id, self.bos_id, self.eos_id}
+        spelled = ["" if number in silent else t for number, t in enumerate(self._tokens)]
+        self._spelled: list[Any] = spelled
+        if self.level == "byte":
+            self._spelled = [_symbols_to_bytes(token) for token in spelled]
 
     def __len__(self) -> int:
         """Return the number of tokens, special ones included."""
@@ -607,11 +614,10 @@ class BPETokenizer:
         if numbers and not 0 <= min(numbers) <= max(numbers) < len(self):
             wrong = next(number for number in numbers if not 0 <= number < len(self))
             raise ValueError(f"expected ids from 0 to {len(self) - 1}, got {wrong}")
-        silent = {self.pad_id, self.bos_id, self.eos_id}
-        text = "".join([self._tokens[number] for number in numbers if number not in silent])
         if self.level == "byte":
-            return _symbols_to_bytes(text).decode("utf-8", errors="replace")
-        return text
+            bytes_of = map(self._spelled.__getitem__, numbers)
+            return b"".join(bytes_of).decode("utf-8", errors="replace")
+        return "".join(map(self._spelled.__getitem__, numbers))
 
     @classmethod
     def from_merges(

@@ -181,7 +181,7 @@ def section_bytes() -> None:
     show("bytes", list(face.encode()))
     show("ids", ids)
     show("comes back unharmed", yes(tokenizer.decode(ids) == face))
-    say("""The ids are not the byte values: GPT-2 numbers the printable bytes first. A part of a
+    say("""The ids are not the byte values: GPT-2 numbers the visible signs first. A part of a
         character decodes to the replacement character.""")
     show("the first byte alone", unicodedata.name(tokenizer.decode(ids[:1])))
     known = trained(QUESTION, 30)
