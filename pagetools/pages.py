@@ -439,8 +439,25 @@ def _read_before_assigned(body: list[ast.stmt], own: set[str]) -> set[str]:
 
 
 def _loaded(node: ast.AST) -> set[str]:
-    """The names that are read in a piece of code, at any depth, and those changed in place."""
-    return _named(node, ast.Load) | set(_augmented(node))
+    """The names that are read in a piece of code, at any depth, and those changed in place.
+
+    What a function or a comprehension binds for itself is not read from outside.
+
+        >>> sorted(_loaded(ast.parse("[x + a for x in b]; f = lambda y: y + c")))
+        ['a', 'b', 'c']
+    """
+    if isinstance(node, ast.Name):
+        return {node.id} if isinstance(node.ctx, ast.Load) else set()
+    found = set(_augmented(node)).union(*map(_loaded, ast.iter_child_nodes(node)))
+    if isinstance(node, ast.FunctionDef | ast.Lambda):
+        own = {one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg)}
+        if isinstance(node, ast.FunctionDef):
+            own |= {name for statement in node.body for name in _stored(statement)}
+        return found - own
+    if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+        own = set().union(*(_named(one.target, ast.Store) for one in node.generators))
+        return found - own | _loaded(node.generators[0].iter)
+    return found
 
 
 def _augmented(node: ast.AST) -> Iterator[str]:
