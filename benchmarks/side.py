@@ -1,58 +1,64 @@
-"""What both sides of the benchmark share: the start, the batches, and how they are told to step."""
+"""One side of a benchmark: a process that does its piece of work whenever it is told to.
 
+    python -m benchmarks.side MODULE '{"setting": 1}'
+
+The module's `prepare(**settings)` makes everything ready and returns the work, a function.
+Each line of the input asks for it once; the answer is a line of JSON with the seconds it took, the
+memory of the process before `prepare` and at its peak, and what the work returned, by which the
+sides are held against each other.
+"""
+
+import hashlib
+import importlib
 import json
+import os
+import resource
 import sys
 import time
-from collections.abc import Iterator
-from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from literategpt.model import GPTConfig, GPTModel
-from literategpt.types import Array
-
-BATCH_SIZE, SEQUENCE_LENGTH, BATCHES = 32, 128, 8
-LEARNING_RATE, MAX_NORM, THREADS = 1e-3, 1.0, 2
+LONG = 5000
 
 
-def initial_model() -> GPTModel:
-    """Make the model that both start from.
-
-    Its weights are four times the usual ones, so that a difference in any part shows in the loss.
-    """
-    model = GPTModel(GPTConfig(), rng=np.random.default_rng(0))
-    for array in model.named_parameters().values():
-        if array.ndim >= 2:
-            array *= 4.0
-    return model
+def peak_bytes() -> int:
+    """Return the most memory that this process had at any time; Linux counts it in kibibytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def endless_batches() -> Iterator[tuple[Array, Array]]:
-    """Yield a few batches round and round, with rare and frequent tokens as in a text."""
-    rng, size = np.random.default_rng(1), GPTConfig().vocabulary_size
-    weights = 1.0 / np.arange(10, size + 10)
-    shape = (BATCHES, BATCH_SIZE, SEQUENCE_LENGTH + 1)
-    drawn = rng.choice(size, shape, p=weights / weights.sum())
-    while True:
-        for tokens in drawn:
-            yield tokens[:, :-1], tokens[:, 1:]
+def present_bytes() -> int:
+    """Return the memory that this process has now; where only Linux could tell, the most it had."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return peak_bytes()
+    return int(statm.read_text().split()[1]) * resource.getpagesize()
 
 
-def obey(steps: Iterator[float]) -> None:
-    """Do as many steps as each line of the input asks for, and answer with a line of JSON."""
-    waiting_since = time.process_time()
-    for line in sys.stdin:
-        cpu_start, times, losses = time.process_time(), [time.perf_counter()], []
-        for _ in range(int(line)):
-            losses.append(next(steps))
-            times.append(time.perf_counter())
-        answer: dict[str, Any] = {
-            "losses": losses,
-            "seconds": times[-1] - times[0],
-            "fastest_step": min(after - before for before, after in pairwise(times)),
-            "cpu_seconds": time.process_time() - cpu_start,
-            "cpu_seconds_while_waiting": cpu_start - waiting_since,
+def compact(result: Any) -> Any:
+    """Replace a long result by a short text that differs when the result does."""
+    if hasattr(result, "__len__") and len(result) > LONG:
+        return hashlib.sha256(repr(result).encode()).hexdigest()
+    return result
+
+
+def main() -> None:
+    """Prepare, then work whenever a line arrives."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints is no answer
+    module = importlib.import_module(sys.argv[1])
+    bytes_before = present_bytes()
+    work = module.prepare(**json.loads(sys.argv[2]))
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        result = work()
+        answer = {
+            "seconds": time.perf_counter() - start,
+            "bytes_before": bytes_before,
+            "bytes_at_peak": peak_bytes(),
+            "result": compact(result),
         }
-        waiting_since = time.process_time()
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -30,6 +30,7 @@ from literategpt.attention import (
     scaled_dot_product_attention_backward,
     split_heads,
 )
+from literategpt.folding import behind_norm
 from literategpt.gradcheck import check_layer
 from literategpt.layers import (
     Dropout,
@@ -247,6 +248,20 @@ def layer_norm_eps_outside_the_root(self, x, *, rng=None):
 def layer_norm_in_one_pass(self, x, *, rng=None):
     """The variance is the mean square less the square of the mean, two numbers that cancel."""
     return normalize(self, x, one_pass=True)
+
+
+@bug(
+    "layers:LayerNorm.forward",
+    "test_layers.py::test_layer_norm_gradients",
+    "test_model.py::test_no_logit_depends_on_a_later_token",
+)
+def layer_norm_over_all_tokens(self, x, *, rng=None):
+    """Mean and variance are those of the whole text, so a token's result depends on the others."""
+    axes = tuple(range(1, x.ndim)) if x.ndim > 2 else -1
+    normalized = x - x.mean(axis=axes, keepdims=True)
+    inverse_std = 1.0 / np.sqrt(x.var(axis=axes, keepdims=True) + self.eps)
+    normalized *= inverse_std
+    return normalized * self.weight + self.bias, LayerNormSaved(normalized, inverse_std)
 
 
 @bug(
@@ -1044,6 +1059,35 @@ def lora_starts_away_from_the_base(self, linear, rank=4, alpha=8, *, rng):
 
 
 LORA_INIT = LoRALinear.__init__
+
+
+# Folding
+
+
+@bug(
+    "folding:behind_norm",
+    "test_folding.py::test_logits_are_those_of_the_plain_model",
+    "test_folding.py::test_generation_is_the_same_past_the_end_of_the_context",
+)
+def folding_loses_the_bias_of_the_norm(norm, layer):
+    """The norm's gain is folded into the layer behind it, and its bias is forgotten."""
+    folded = BEHIND_NORM(norm, layer)
+    return folded._replace(bias=layer.bias)
+
+
+BEHIND_NORM = behind_norm
+
+
+@bug("folding:centred", "test_folding.py::test_logits_are_those_of_the_plain_model")
+def folding_keeps_the_mean(vectors):
+    """What is added to the stream keeps its mean, which no norm takes away any more."""
+    return vectors
+
+
+@bug("folding:FoldedModel.direction", "test_folding.py::test_large_eps_is_kept")
+def folding_forgets_eps(self, x):
+    """Vectors are made exactly one long, also those so short that eps matters."""
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
 # The checks themselves

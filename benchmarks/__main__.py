@@ -1,0 +1,84 @@
+"""Measure, print and keep the figures of the benchmarks.
+
+    python -m benchmarks [NAME ...] [--rounds 15] [--text FILE]
+
+Each benchmark runs LiterateGPT and its peers alternately on the same work and with the same number
+of threads, and writes `benchmarks/results/NAME.json`, from which the page Benchmarks is made.
+A peer that is not installed is named as missing, and the rest is measured.
+"""
+
+import argparse
+from pathlib import Path
+
+from benchmarks import (
+    generation,
+    memory,
+    positions,
+    profile,
+    project,
+    scaling,
+    tokenizer,
+    training,
+    ways,
+)
+from benchmarks.turns import Record, conditions, run_case, store
+from literategpt.corpus import corpus_directory, prepare_corpus
+
+CASES = {
+    "training": training.CASES,
+    "ways": ways.CASES,
+    "memory": memory.CASES,
+    "generation": generation.CASES,
+    "positions": positions.CASES,
+}
+WITH_TEXT = {"tokenizer": tokenizer.cases, "scaling": scaling.cases}
+PROFILE, PROJECT = "profile", "project"
+NAMES = (*CASES, PROFILE, *WITH_TEXT, PROJECT)
+
+
+def prepared_plays() -> Path:
+    """Return the text of the training plays, which is downloaded first where it is not there."""
+    prepare_corpus()
+    return corpus_directory() / "train.txt"
+
+
+def measure(name: str, rounds: int, text: Path | None) -> Record:
+    """Run one benchmark."""
+    print(f"--- {name} ---")
+    if name == PROJECT:
+        return conditions(name) | project.measure()
+    record = conditions(name, f"--rounds {rounds}") | {"rounds": rounds}
+    if name == PROFILE:
+        return record | profile.measure(rounds)
+    if name in WITH_TEXT:
+        path = text or prepared_plays()
+        record["command"] += " --text FILE" if text else ""
+        cases = WITH_TEXT[name](path)
+    else:
+        cases = CASES[name]
+    return record | {"cases": [run_case(case, rounds) for case in cases]}
+
+
+def main() -> None:
+    """Measure what was asked for, one after another."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; or all")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each side, from 9 (15)")
+    parser.add_argument(
+        "--text", type=Path, help="text for the tokenizer, such as Tiny Shakespeare"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(NAMES):
+        parser.error(f"expected names among {', '.join(NAMES)}, got {', '.join(sorted(unknown))}")
+    if arguments.rounds < 9:
+        parser.error(f"expected at least 9 rounds, got {arguments.rounds}")
+    if arguments.text and not arguments.text.is_file():
+        parser.error(f"expected a file, got {arguments.text}")
+    for name in arguments.names or NAMES:
+        store(measure(name, arguments.rounds, arguments.text))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Print the stored figures as the tables of the page Benchmarks."""
+
+from collections.abc import Iterator
+
+from benchmarks.turns import OURS, Record, read_results
+
+NAMES = (
+    "training", "ways", "profile", "memory", "generation", "positions", "tokenizer", "scaling",
+    "project",
+)  # fmt: skip
+
+
+def claims(name: str) -> Iterator[tuple[Record, str, str, dict[str, float]]]:
+    """Yield each comparison of a benchmark: its case, our side, the peer, the ratio's quartiles."""
+    for case in read_results(name)["cases"]:
+        for ours, peers in case["ratio"].items():
+            for peer, ratio in peers.items():
+                yield case, ours, peer, ratio
+
+
+def claim(name: str, start: str, peer: str, ours: str = OURS) -> float:
+    """Return the lower quartile of one ratio, of the case whose name starts as given.
+
+    Raises:
+        ValueError: There is no such comparison.
+    """
+    for case, mine, theirs, ratio in claims(name):
+        if case["case"].startswith(start) and (mine, theirs) == (ours, peer):
+            return ratio["lower_quartile"]
+    raise ValueError(f"expected a comparison of {ours} with {peer} in {name}, got none: {start!r}")
+
+
+def short(value: float) -> str:
+    """Write a number with three digits and a thousands separator.
+
+    Examples:
+        >>> short(23456.7), short(0.123456), short(7.0)
+        ('23,500', '0.123', '7.00')
+    """
+    if value >= 1000:
+        digits = len(str(int(value))) - 3
+        return f"{round(value, -digits):,.0f}"
+    return f"{value:.{max(0, 3 - len(str(int(value))))}f}"
+
+
+def show_speeds(name: str, per: float = 1.0) -> None:
+    """Print the median speed of each side in each case, in units of `per` a second."""
+    for case in read_results(name)["cases"]:
+        print(case["case"])
+        for side, speed in case["speed"].items():
+            low, middle, high = (short(speed[key] / per) for key in QUARTILES)
+            print(f"    {side:30}{middle:>8}   ({low} to {high})")
+        for side in case["missing"]:
+            print(f"    {side:30} missing")
+
+
+QUARTILES = ("lower_quartile", "median", "upper_quartile")
+
+
+def show_ratios(name: str) -> None:
+    """Print the quartiles of each ratio; the first is the claim."""
+    width = max(len(case["case"]) for case, *_ in claims(name))
+    header = f"{'':{width}}  {'':24}{'lower':>6}{'median':>8}{'upper':>7}"
+    print(header)
+    before = ""
+    for case, ours, peer, ratio in claims(name):
+        low, middle, high = (ratio[key] for key in QUARTILES)
+        who = peer if ours == OURS else f"{ours.removeprefix('LiterateGPT ')} : {peer}"
+        label = "" if case["case"] == before else case["case"]
+        print(f"{label:{width}}  {who:24}{low:6.2f}{middle:8.2f}{high:7.2f}")
+        before = case["case"]
+
+
+def show_share_of_peak() -> None:
+    """Print how much of the speed of matrix products alone each side reaches in a step."""
+    peak, *cases = read_results("training")["cases"]
+    sides = list(peak["speed"])
+    print(f"{'GFLOP/s':28}" + "".join(f"{side:>22}" for side in sides))
+    print(f"{'matrix products alone':28}" + "".join(
+        f"{peak['speed'][side]['median'] / 1e9:22.0f}" for side in sides
+    ))  # fmt: skip
+    for case in cases:
+        rates = [
+            case["about"]["flops"] / case["amount"] * case["speed"][s]["median"] for s in sides
+        ]
+        shares = [rate / peak["speed"][s]["median"] for rate, s in zip(rates, sides, strict=True)]
+        cells = [f"{r / 1e9:14.0f} = {p:5.0%}" for r, p in zip(rates, shares, strict=True)]
+        print(f"{case['case']:28}" + "".join(cells))
+
+
+def show_profile() -> None:
+    """Print the milliseconds and the share of each part of a training step."""
+    seconds = read_results("profile")["seconds"]
+    for part, value in seconds.items():
+        print(f"{part:32}{value * 1000:7.1f} ms{value / seconds['a step']:7.0%}")
+
+
+def show_memory() -> None:
+    """Print the peak memory of each case, in megabytes."""
+    for case in read_results("memory")["cases"]:
+        cells = [f"{side} {value / 1e6:4.0f} MB" for side, value in case["peak_bytes"].items()]
+        print(f"{case['case']:30}{', '.join(cells)}")
+
+
+def show_positions() -> None:
+    """Print what a token costs at its position, in microseconds."""
+    case = read_results("positions")["cases"][0]
+    costs, stretch = case["kept"], case["about"]["stretch"]
+    print(f"{'position':12}" + "".join(f"{name:>27}" for name in costs))
+    for number in range(len(costs[OURS])):
+        place = f"{number * stretch} to {(number + 1) * stretch - 1}"
+        print(f"{place:12}" + "".join(f"{cost[number]:27,.0f}" for cost in costs.values()))
+
+
+def show_scaling() -> None:
+    """Print seconds and memory of the tokenizer for more and more text."""
+    for case in read_results("scaling")["cases"]:
+        rate, amount = case["speed"][OURS]["median"], case["amount"]
+        print(
+            f"{case['case']:32}{amount / rate:6.2f} s{rate / 1e6:7.2f} million characters/s"
+            f"{case['peak_bytes'][OURS] / 1e6:6.0f} MB"
+        )
+
+
+def show_project() -> None:
+    """Print what readers and editors wait for, and the limits."""
+    record = read_results("project")
+    for row in record["commands"]:
+        print(f"{row['command']:28}{max(row['seconds']):6.0f} s, limit {row['limit']} s")
+    heaviest, size = max(record["page_bytes"].items(), key=lambda item: item[1])
+    limit = record["page_limit"] / 1000
+    print(f"{'heaviest page':28}{size / 1000:6.0f} kB ({heaviest}), limit {limit:.0f} kB")
+
+
+def show_conditions() -> None:
+    """Print when, where, and with which versions each benchmark was run."""
+    for name in NAMES:
+        record = read_results(name)
+        load = record["machine"]["load_before"]
+        print(f"{record['command']:56} {record['machine']['date']}, load before {load}")
+    record = read_results(NAMES[0])
+    machine = record["machine"]
+    print(f"{machine['processor']}, {machine['processors']} processors, {machine['system']}")
+    print(f"Python {machine['python']}, NumPy {machine['numpy']}, {machine['matrix_products']}")
+    print(", ".join(f"{package} {number}" for package, number in record["versions"].items()))
