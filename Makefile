@@ -42,8 +42,13 @@ WITH_TORCH := $(if $(filter $(RUN),$(PARITY_PYTHON)),$(VENV)/installed-bench)
 parity: $(WITH_TORCH)  ## compare values and gradients with PyTorch, live
 	$(PARITY_PYTHON) -m pytest --override-ini addopts= tests/parity/test_parity.py
 
-bench: $(WITH_TORCH)  ## measure the speed of a training step beside PyTorch
-	$(PARITY_PYTHON) -m benchmarks.training_step
+# make bench BENCH="training memory" TEXT=input.txt ROUNDS=9
+BENCH ?=
+TEXT ?=
+ROUNDS ?= 15
+bench: $(WITH_TORCH)  ## measure all that is on the page Benchmarks beside its peers, half an hour
+	$(PARITY_PYTHON) -m benchmarks $(BENCH) --rounds $(ROUNDS) $(if $(TEXT),--text $(TEXT))
+	$(RUN) -m pytest docs/Benchmarks.md docs/Training.md docs/TextGeneration.md --update-output
 
 ABLATIONS := normalization residuals positions attention_scale activation dropout \
 	vocabulary_size position_scale
