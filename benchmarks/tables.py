@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from benchmarks.generation import FOLDED
 from benchmarks.turns import OURS, Record, read_results
 
 NAMES = (
@@ -57,6 +58,23 @@ def show_speeds(name: str, per: float = 1.0) -> None:
 QUARTILES = ("lower_quartile", "median", "upper_quartile")
 
 
+AIMS = (
+    ("a training step, default model", "training", "width 128, 32", "PyTorch eager", OURS, 1.2),
+    ("200 tokens of text, folded", "generation", "1 sequence, 1", "transformers", FOLDED, 8.0),
+    ("200 tokens of text, folded", "generation", "1 sequence, 1", "PyTorch loop", FOLDED, 2.0),
+    ("learning 2,000 entries", "tokenizer", "learning", "tokenizers", OURS, 1.0),
+    ("encoding a text", "tokenizer", "encoding", "tokenizers", OURS, 2.0),
+)
+"""What the project set out to reach: the work, where it is stored, the peer, our side, the aim."""
+
+
+def show_aims() -> None:
+    """Print each aim beside what was measured."""
+    print(f"{'times as fast as the peer':34}{'':16}{'claim':>6}{'aim':>6}")
+    for work, name, case, peer, ours, aim in AIMS:
+        print(f"{work:34}{peer:16}{claim(name, case, peer, ours):6.2f}{aim:6.1f}")
+
+
 def show_ratios(name: str) -> None:
     """Print the quartiles of each ratio; the first is the claim."""
     width = max(len(case["case"]) for case, *_ in claims(name))
@@ -106,10 +124,11 @@ def show_positions() -> None:
     """Print what a token costs at its position, in microseconds."""
     case = read_results("positions")["cases"][0]
     costs, stretch = case["kept"], case["about"]["stretch"]
-    print(f"{'position':12}" + "".join(f"{name:>27}" for name in costs))
+    names = [name.removeprefix("LiterateGPT ") for name in costs]
+    print(f"{'position':12}" + "".join(f"{name:>16}" for name in names))
     for number in range(len(costs[OURS])):
         place = f"{number * stretch} to {(number + 1) * stretch - 1}"
-        print(f"{place:12}" + "".join(f"{cost[number]:27,.0f}" for cost in costs.values()))
+        print(f"{place:12}" + "".join(f"{cost[number]:16,.0f}" for cost in costs.values()))
 
 
 def show_scaling() -> None:
