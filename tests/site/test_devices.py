@@ -235,6 +235,7 @@ def test_a_block_that_the_site_does_not_show_stops_the_build() -> None:
             mark_needs(made, page)
 
 
+@pytest.mark.slow
 def test_what_speaks_to_the_tests_is_not_in_the_site(site: Site) -> None:
     """No page carries the comments with which its numbers are checked."""
     kept = re.compile(r"<!--\s*(check|log|cited|rejected|not run|not compared):")
