@@ -1,16 +1,15 @@
 """Figures of measured speed, drawn from what the benchmarks stored."""
 
-from benchmarks.generation import FOLDED
 from benchmarks.positions import WITHOUT
 from benchmarks.tables import claims
 from benchmarks.turns import OURS, read_results
 from pagetools.svg import Axis, Line, Picture, line_chart
 
-DASHES = {WITHOUT: ("without a cache", "2 4"), OURS: ("with", None), FOLDED: ("folded", "8 4")}
+DASHES = {WITHOUT: ("without a cache", "2 4"), OURS: ("with the cache", None)}
 
 
 def positions() -> Picture:
-    """Draw what a token costs at its position: without a cache, with one, and folded."""
+    """Draw what a token costs at its position, without a cache and with one."""
     case = read_results("positions")["cases"][0]
     stretch = case["about"]["stretch"]
     lines = [
@@ -25,7 +24,7 @@ def positions() -> Picture:
     ]
     highest = max(lines[0].y)
     return line_chart(
-        lines, Axis("position of the token"), Axis("time for it", "ms", limits=(0, highest))
+        lines, Axis("number of the new token"), Axis("time for it", "ms", limits=(0, highest))
     )
 
 
