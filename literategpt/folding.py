@@ -1,6 +1,6 @@
 r"""The same function in fewer operations: a model folded to read one new token at a time.
 
-A single token is little work, and most of its time goes into starting operations, not into them.
+A single token is little arithmetic, spread over many calls of NumPy, each of which takes its time.
 So whatever depends on the weights alone is done once, before the first token.
 
 - The mean of every vector of the stream can be taken away from whatever is added to it: from the
@@ -11,7 +11,7 @@ So whatever depends on the weights alone is done once, before the first token.
 - Queries, keys and values are one product, and the queries are divided by $\sqrt{D}$ in advance.
 
 Nothing is approximated: the logits differ from those of `GPTModel.extend` by rounding alone.
-The folded weights take as much memory as the model's own.
+The folded weights stand beside the model's own and take a little more memory than they.
 """
 
 import math
