@@ -43,20 +43,21 @@ def prepared_plays() -> Path:
 
 
 def measure(name: str, rounds: int, text: Path | None) -> Record:
-    """Run one benchmark."""
+    """Run one benchmark, and say with which command."""
     print(f"--- {name} ---")
+    command = f"python -m benchmarks {name}"
     if name == PROJECT:
-        return conditions(name) | project.measure()
-    record = conditions(name, f"--rounds {rounds}") | {"rounds": rounds}
+        return {"command": command} | project.measure()
+    command += f" --rounds {rounds}"
     if name == PROFILE:
-        return record | profile.measure(rounds)
+        return {"command": command, "rounds": rounds} | profile.measure(rounds)
     if name in WITH_TEXT:
-        path = text or prepared_plays()
-        record["command"] += " --text FILE" if text else ""
-        cases = WITH_TEXT[name](path)
+        command += " --text FILE" if text else ""
+        cases = WITH_TEXT[name](text or prepared_plays())
     else:
         cases = CASES[name]
-    return record | {"cases": [run_case(case, rounds) for case in cases]}
+    done = [run_case(case, rounds) for case in cases]
+    return {"command": command, "rounds": rounds, "cases": done}
 
 
 def main() -> None:
@@ -76,8 +77,9 @@ def main() -> None:
         parser.error(f"expected at least 9 rounds, got {arguments.rounds}")
     if arguments.text and not arguments.text.is_file():
         parser.error(f"expected a file, got {arguments.text}")
+    where = conditions()
     for name in arguments.names or NAMES:
-        store(measure(name, arguments.rounds, arguments.text))
+        store({"benchmark": name} | where | measure(name, arguments.rounds, arguments.text))
 
 
 if __name__ == "__main__":

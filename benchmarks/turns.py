@@ -200,16 +200,13 @@ def run_case(case: Case, rounds: int) -> Record:
     return record
 
 
-def conditions(name: str, options: str = "") -> Record:
-    """Say with what, how, where and when it is measured."""
+def conditions() -> Record:
+    """Say with what, where and when it is measured; the load is that before anything is run."""
     machine = describe_machine()
-    if (machine["load_before"] or 0) > BUSY:
-        print(
-            f"The machine is busy (load {machine['load_before']}): expect other ratios than idle."
-        )
+    load = machine["load_before"] or 0
+    if load > BUSY:
+        print(f"The machine is busy (load {load}): expect other ratios than when it is idle.")
     return {
-        "benchmark": name,
-        "command": f"python -m benchmarks {name} {options}".rstrip(),
         "machine": machine | {"matrix_products": matrix_library()},
         "versions": versions(),
     }
