@@ -40,7 +40,12 @@ assert np.allclose(weights.sum(axis=-1), 1)
 assert (weights > 0).all()
 
 # %% [markdown]
-# No weight is 0: softmax raises e to each score, and a power of e is never 0.
+# No weight is 0: softmax raises e to each score, and e to a finite score is above 0.
+# The computer makes a 0 of it only where it is too small for the number format:
+
+# %%
+print("e to -745:", np.exp(-745.0), " e to -746:", np.exp(-746.0))
+assert np.exp(-745.0) > 0 == np.exp(-746.0)
 
 # %% [markdown]
 # ## With the causal mask

@@ -37,12 +37,13 @@ for temperature in TEMPERATURES:
 #
 # Three measures, each with its weakness:
 #
-# - **Surprise**: how surprised the model itself is by what it wrote, at temperature 1, in nats per
-#   token. Guess: does it rise or fall with the temperature?
+# - **Surprise**: how surprised the model itself is by what it wrote, in nats per token; whatever
+#   the temperature of writing, it is measured with the probabilities of temperature 1. Guess: does
+#   it rise or fall with the temperature?
 # - **Repeated pairs**: the share of neighbouring words in a text that stood there before.
-# - **Known words**: the share of words that also stand in the plays. The plays may not be on your
-#   machine, so the cell uses the words that the shipped model's vocabulary can write as one token,
-#   and leaves out those in which it would need more.
+# - **One-token words**: the share of words that are an entry of the shipped model's vocabulary.
+#   These are the common words of the plays, but also pieces and single letters; all other words
+#   count as unknown, even where the plays have them.
 
 
 # %%
@@ -53,14 +54,14 @@ def write(temperature, count=50, tokens=20):
 
 
 def surprise(texts):
-    """Mean surprise at the written tokens, in nats, at temperature 1."""
+    """Mean surprise at the written tokens, in nats, with the probabilities of temperature 1."""
     start = prompt.shape[1]
     p = softmax(model(texts[:, :-1])[:, start - 1 :].astype("float64"))
     return -np.log(np.take_along_axis(p, texts[:, start:, None], -1)).mean()
 
 
 def words(texts):
-    """The words of each text, without the prompt."""
+    """The words of each text after the prompt, but for the first and last, which may be cut."""
     start = prompt.shape[1]
     decoded = (tokenizer.decode(row[start:]) for row in texts)
     return [[word.strip(".,;:!?-'\n") for word in text.split()][1:-1] for text in decoded]
@@ -94,7 +95,7 @@ assert surprises == sorted(surprises)
 assert measured[0.1][2] > measured[2.0][2]
 
 # %% [markdown]
-# Surprise rises with the temperature, and the share of common words falls.
+# Surprise rises with the temperature, and the share of one-token words falls.
 # The lowest surprise is not coherence: at 0.1 the texts repeat the model's commonest phrases, and
 # a phrase that is likely everywhere says little about what stands before it.
 

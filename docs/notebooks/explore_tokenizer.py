@@ -31,6 +31,7 @@ print(len(TEXT), "characters,", len(tokenizer), "entries in the vocabulary")
 #
 # Four entries are special tokens, thirteen are the characters of the text, and the rest are merges.
 # Guess the first merge: which two neighbours stand together most often?
+# Merges do not cross words, and a space belongs to the word that follows it.
 
 # %%
 characters = sorted(set(TEXT))
@@ -61,8 +62,8 @@ assert show("banana") == list("banana")
 assert show("zephyr") == ["<UNK>", "e", "<UNK>", "h", "<UNK>", "r"]
 
 # %% [markdown]
-# What was never in the training text cannot be written down by this tokenizer: it becomes the
-# unknown token, and its letter is lost.
+# A character that was never in the training text cannot be written down by this tokenizer: it
+# becomes the unknown token, and is lost.
 # Bytes in place of characters would lose nothing; step 1 shows that in depth.
 
 # %% [markdown]
