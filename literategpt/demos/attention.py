@@ -138,18 +138,19 @@ def section_scale() -> None:
     """Show what the root of D does."""
     heading("Why divide by the root?")
     rng = np.random.default_rng(0)
-    sizes = [4, 32, 256]
+    sizes, num_keys = [4, 32, 256], 8
     spreads, sharpest, sharpest_scaled = [], [], []
     for size in sizes:
-        query, key = rng.normal(size=(2, 500, 8, size))
+        query, key = rng.normal(size=(2, 500, num_keys, size))
         spreads.append((query @ key.swapaxes(-1, -2)).std())
         # Undo the scaling inside by enlarging the queries.
         raw = scaled_dot_product_attention(query * math.sqrt(size), key, key)[1]
         sharpest.append(raw.max(axis=-1).mean())
         sharpest_scaled.append(scaled_dot_product_attention(query, key, key)[1].max(axis=-1).mean())
-    say("""With random queries and keys of spread one, scores spread as the root of the number of
-        features. Unscaled, a softmax over them picks nearly one winner when there are
-        many; scaled, the mean weight of the winner hardly depends on the size.""")
+    say(f"""With random queries and keys of spread one, {number(num_keys)} keys for each query,
+        scores spread as the root of the number of features. Unscaled, a softmax over them picks
+        nearly one winner when there are many features; scaled, the mean weight of the
+        winner hardly depends on the size.""")
     table(
         {
             "features": sizes,

@@ -169,7 +169,11 @@ def section_gradient_check() -> None:
     randomize_parameters(model, np.random.default_rng(2))
     inputs, targets = np.array([[3, 1, 3], [0, 5, 2]]), np.array([[1, 3, 6], [5, 2, 4]])
     check = check_model(model, inputs, targets)
-    say(f"""Each of {number(model.num_parameters())} numbers is moved up and down, and the change of
+    config = model.config
+    say(f"""A model small enough for it: a vocabulary of {number(config.vocabulary_size)},
+        {number(config.embedding_dim)} features, {number(config.num_heads)} heads,
+        {number(config.feed_forward_dim)} hidden units, and a single block. Each of its
+        {number(model.num_parameters())} numbers is moved up and down, and the change of
         the loss is compared with what backward says. The largest error of each of the
         {number(len(check.errors))} arrays counts, as a share of its largest gradient.""")
     show(f"all below {power_of_ten(BOUND)}", yes(check.error < BOUND))

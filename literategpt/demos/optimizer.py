@@ -78,6 +78,7 @@ def section_first_step() -> None:
         m, {number(1 - beta2)} of its square for v. After one step they are too small by just these
         shares, so they are divided by them.""")
     show("m", mean)
+    show("v", square, digits=6)
     show("m, corrected", mean / (1 - beta1), digits=2)
     show("v, corrected", square / (1 - beta2), digits=4)
     show("m over the root of v", (mean / (1 - beta1)) / np.sqrt(square / (1 - beta2)))

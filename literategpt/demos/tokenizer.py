@@ -165,6 +165,7 @@ def section_rank() -> None:
         longest token from the left would give another cut; replaying the merges in order is what
         the model was trained on.""")
     show("merges", ", ".join(" + ".join(pair) for pair in merges))
+    show("text", repr(text))
     show("by rank", pieces(tokenizer, tokenizer.encode(text)))
     show("longest first", " ".join(map(repr, longest_first(tokenizer, text))))
 

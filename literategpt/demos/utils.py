@@ -65,7 +65,7 @@ def epoch(loader: DataLoader) -> str:
 
 
 def section_batches() -> None:
-    """Run through two epochs, and stop in the middle of the second."""
+    """Run through two epochs, and stop in the middle of the next."""
     heading("DataLoader: every window once an epoch, in a new order")
     loader = make_loader()
     say(f"""{number(len(loader.dataset))} windows of one token each, in batches of
@@ -76,7 +76,8 @@ def section_batches() -> None:
     state = loader.state()
     show("state", ", ".join(name if name == "seed" else f"{name} {state[name]}" for name in state))
     say(f"""Where a loader stands is {number(len(state))} integers. Another loader that is given
-        them goes on where the first one was stopped, in the middle of an epoch.""")
+        them goes on where the first one was stopped: here after one batch of the next
+        epoch. Epochs and batches are counted from zero.""")
     next(iter(loader))
     other = make_loader()
     other.restore(loader.state())
