@@ -31,9 +31,8 @@ CASES = {
     "generation": generation.CASES,
     "positions": positions.CASES,
 }
-WITH_TEXT = {"tokenizer": tokenizer.cases, "scaling": scaling.cases}
-PROFILE, PROJECT = "profile", "project"
-NAMES = (*CASES, PROFILE, *WITH_TEXT, PROJECT)
+TOKENIZER, SCALING, PROFILE, PROJECT = "tokenizer", "scaling", "profile", "project"
+NAMES = (*CASES, PROFILE, TOKENIZER, SCALING, PROJECT)
 
 
 def prepared_plays() -> Path:
@@ -51,11 +50,11 @@ def measure(name: str, rounds: int, text: Path | None) -> Record:
     command += f" --rounds {rounds}"
     if name == PROFILE:
         return {"command": command, "rounds": rounds} | profile.measure(rounds)
-    if name in WITH_TEXT:
+    if name == TOKENIZER:
         command += " --text FILE" if text else ""
-        cases = WITH_TEXT[name](text or prepared_plays())
+        cases = tokenizer.cases(text or prepared_plays())
     else:
-        cases = CASES[name]
+        cases = scaling.cases(prepared_plays()) if name == SCALING else CASES[name]
     done = [run_case(case, rounds) for case in cases]
     return {"command": command, "rounds": rounds, "cases": done}
 

@@ -1,4 +1,4 @@
-"""The tokenizer on more and more text: up to all of `--text`, or of the prepared plays."""
+"""The tokenizer on more and more text: up to all of the training plays."""
 
 from pathlib import Path
 
