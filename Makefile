@@ -20,7 +20,7 @@ test: $(VENV)/installed  ## run every test: package, gradients, pages, README, t
 	$(RUN) -m pytest
 
 check: $(VENV)/installed  ## run the quick tests, under a minute
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 build: $(VENV)/installed  ## build the site into site/; a warning is an error
 	$(RUN) -m mkdocs build --strict

@@ -6,7 +6,7 @@ in PyTorch with fused attention and a cache that is made once.
 All sides return the tokens of the first sequence; where these differ, nothing was compared.
 """
 
-from benchmarks.turns import OURS, Case, Record, Side
+from benchmarks.turns import KEEP_FREED_MEMORY, OURS, Case, Record, Side
 
 COUNT = 200
 FOLDED = "LiterateGPT folded"
@@ -36,6 +36,7 @@ def case(batch_size: int, threads: int) -> Case:
         ),
         threads=threads,
         product_threads=threads,
+        environment=KEEP_FREED_MEMORY,
         agree=tokens_agree,
         about=ours,
     )

@@ -7,7 +7,7 @@ Each turn writes all tokens, and returns the seconds that each took.
 import statistics
 
 from benchmarks.generation import FOLDED, LOOP, WORKS
-from benchmarks.turns import OURS, Case, Record, Side
+from benchmarks.turns import KEEP_FREED_MEMORY, OURS, Case, Record, Side
 
 LONGEST, COUNT = 512, 480
 WITHOUT = "LiterateGPT without cache"
@@ -39,6 +39,7 @@ CASES = (
             Side(WITHOUT, WORKS, SETTINGS | {"use_cache": False}),
             Side(LOOP, f"{WORKS}_torch", SETTINGS, needs=("torch",)),
         ),
+        environment=KEEP_FREED_MEMORY,
         keep=cost_by_position,
         about={"longest": LONGEST, "stretch": STRETCH},
     ),

@@ -21,17 +21,16 @@ from typing import Any
 LONG = 5000
 
 
-def peak_bytes() -> int:
-    """Return the most memory that this process had at any time; Linux counts it in kibibytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def memory(field: str) -> int:
+    """Return bytes of this process: "VmRSS", what it has now, or "VmHWM", the most it had.
 
-
-def present_bytes() -> int:
-    """Return the memory that this process has now; where only Linux could tell, the most it had."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return peak_bytes()
-    return int(statm.read_text().split()[1]) * resource.getpagesize()
+    Linux tells both; elsewhere the most has to stand for both, and what is had before counts in.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    lines = (line.split() for line in status.read_text(encoding="utf-8").splitlines())
+    return next(int(line[1]) * 1024 for line in lines if line[0] == f"{field}:")
 
 
 def compact(result: Any) -> Any:
@@ -46,7 +45,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints is no answer
     module = importlib.import_module(sys.argv[1])
-    bytes_before = present_bytes()
+    bytes_before = memory("VmRSS")
     work = module.prepare(**json.loads(sys.argv[2]))
     for _ in sys.stdin:
         start = time.perf_counter()
@@ -54,7 +53,7 @@ def main() -> None:
         answer = {
             "seconds": time.perf_counter() - start,
             "bytes_before": bytes_before,
-            "bytes_at_peak": peak_bytes(),
+            "bytes_at_peak": memory("VmHWM"),
             "result": compact(result),
         }
         print(json.dumps(answer), file=answers, flush=True)

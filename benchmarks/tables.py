@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from benchmarks.generation import FOLDED
+from benchmarks.training import EAGER
 from benchmarks.turns import OURS, Record, read_results
 
 NAMES = (
@@ -58,21 +59,26 @@ def show_speeds(name: str, per: float = 1.0) -> None:
 QUARTILES = ("lower_quartile", "median", "upper_quartile")
 
 
-AIMS = (
-    ("a training step, default model", "training", "width 128, 32", "PyTorch eager", OURS, 1.2),
-    ("200 tokens of text, folded", "generation", "1 sequence, 1", "transformers", FOLDED, 8.0),
-    ("200 tokens of text, folded", "generation", "1 sequence, 1", "PyTorch loop", FOLDED, 2.0),
+AIMS: tuple[tuple[str, str, str, str, str, float | None], ...] = (
+    ("a training step", "training", "width 128, 32", "PyTorch eager", OURS, 1.2),
+    ("", "training", "width 128, 32", "PyTorch compiled", OURS, None),
+    ("200 tokens of one text", "generation", "1 sequence, 1", "transformers", OURS, 8.0),
+    ("", "generation", "1 sequence, 1", "PyTorch loop", OURS, 2.0),
+    ("the same, folded", "generation", "1 sequence, 1", "transformers", FOLDED, 8.0),
+    ("", "generation", "1 sequence, 1", "PyTorch loop", FOLDED, 2.0),
     ("learning 2,000 entries", "tokenizer", "learning", "tokenizers", OURS, 1.0),
     ("encoding a text", "tokenizer", "encoding", "tokenizers", OURS, 2.0),
+    ("", "tokenizer", "encoding", "tiktoken", OURS, None),
 )
-"""What the project set out to reach: the work, where it is stored, the peer, our side, the aim."""
+"""The work, where it is stored, the peer, our side, and what the project set out to reach."""
 
 
 def show_aims() -> None:
-    """Print each aim beside what was measured."""
-    print(f"{'times as fast as the peer':34}{'':16}{'claim':>6}{'aim':>6}")
+    """Print each claim, and the aim where there was one."""
+    print(f"{'times as fast as':26}{'':18}{'claim':>6}{'aim':>6}")
     for work, name, case, peer, ours, aim in AIMS:
-        print(f"{work:34}{peer:16}{claim(name, case, peer, ours):6.2f}{aim:6.1f}")
+        goal = "" if aim is None else f"{aim:6.1f}"
+        print(f"{work:26}{peer:18}{claim(name, case, peer, ours):6.2f}{goal}")
 
 
 def show_ratios(name: str) -> None:
@@ -90,20 +96,24 @@ def show_ratios(name: str) -> None:
 
 
 def show_share_of_peak() -> None:
-    """Print how much of the speed of matrix products alone each side reaches in a step."""
+    """Print how much of the speed of matrix products alone each side reaches in a step.
+
+    The last column is an estimate: the ratio, if PyTorch's products ran as fast as NumPy's and all
+    else took the time that it takes.
+    """
     peak, *cases = read_results("training")["cases"]
-    sides = list(peak["speed"])
-    print(f"{'GFLOP/s':28}" + "".join(f"{side:>22}" for side in sides))
-    print(f"{'matrix products alone':28}" + "".join(
-        f"{peak['speed'][side]['median'] / 1e9:22.0f}" for side in sides
-    ))  # fmt: skip
+    fastest = {side: peak["speed"][side]["median"] for side in (OURS, EAGER)}
+    print(f"{'GFLOP/s':28}{'LiterateGPT':>16}{EAGER:>16}{'estimate':>10}")
+    cells = "".join(f"{fastest[side] / 1e9:16.0f}" for side in fastest)
+    print(f"{'matrix products alone':28}{cells}")
     for case in cases:
-        rates = [
-            case["about"]["flops"] / case["amount"] * case["speed"][s]["median"] for s in sides
-        ]
-        shares = [rate / peak["speed"][s]["median"] for rate, s in zip(rates, sides, strict=True)]
-        cells = [f"{r / 1e9:14.0f} = {p:5.0%}" for r, p in zip(rates, shares, strict=True)]
-        print(f"{case['case']:28}" + "".join(cells))
+        flops = case["about"]["flops"] / case["amount"]
+        rates = {side: flops * case["speed"][side]["median"] for side in fastest}
+        cells = "".join(
+            f"{rates[side] / 1e9:9.0f} = {rates[side] / fastest[side]:4.0%}" for side in rates
+        )
+        equal = 1 / (1 / rates[EAGER] - 1 / fastest[EAGER] + 1 / fastest[OURS])
+        print(f"{case['case']:28}{cells}{rates[OURS] / equal:10.2f}")
 
 
 def show_profile() -> None:
@@ -114,10 +124,12 @@ def show_profile() -> None:
 
 
 def show_memory() -> None:
-    """Print the peak memory of each case, in megabytes."""
+    """Print the peak memory of a step, ours by pieces and PyTorch's of the whole batch."""
+    print(f"{'sequences':>9}{'in a piece':>12}{'LiterateGPT':>13}{EAGER:>17}")
     for case in read_results("memory")["cases"]:
-        cells = [f"{side} {value / 1e6:4.0f} MB" for side, value in case["peak_bytes"].items()]
-        print(f"{case['case']:30}{', '.join(cells)}")
+        about, peak = case["about"], {n: f"{b / 1e6:.0f} MB" for n, b in case["peak_bytes"].items()}
+        row = f"{about['batch_size']:9}{about['piece_size']:12}"
+        print(f"{row}{peak[OURS]:>13}{peak.get(EAGER, ''):>17}".rstrip())
 
 
 def show_positions() -> None:

@@ -10,8 +10,9 @@ All sides report the loss of every step; where these differ, nothing was compare
 
 from typing import Any
 
-from benchmarks.turns import OURS, Case, Record, Side
+from benchmarks.turns import KEEP_FREED_MEMORY, OURS, Case, Record, Side
 
+EAGER = "PyTorch eager"
 TOKENS, THREADS = 4096, 2
 LOSS_TOLERANCE = 5e-6
 """How far the losses of a step may differ, relatively; rounding stays below 1e-6."""
@@ -47,7 +48,7 @@ def case(width: int, sequence_length: int, steps: int) -> Case:
     torch = "benchmarks.works.training_torch"
     sides = (
         Side(OURS, "benchmarks.works.training", shape),
-        Side("PyTorch eager", torch, shape, needs=("torch",)),
+        Side(EAGER, torch, shape, needs=("torch",)),
         Side("PyTorch compiled", torch, shape | {"compiled": True}, needs=("torch",)),
     )
     return Case(
@@ -56,6 +57,7 @@ def case(width: int, sequence_length: int, steps: int) -> Case:
         unit="tokens",
         sides=sides,
         threads=THREADS,
+        environment=KEEP_FREED_MEMORY,
         agree=losses_agree,
         about=shape | {"flops": steps * step_flops(width, sequence_length)},
     )
@@ -71,7 +73,7 @@ def peak() -> Case:
         unit="FLOPs",
         sides=(
             Side(OURS, works, about),
-            Side("PyTorch eager", f"{works}_torch", about, needs=("torch",)),
+            Side(EAGER, f"{works}_torch", about, needs=("torch",)),
         ),
         threads=THREADS,
         about=about,

@@ -31,6 +31,12 @@ PEERS = ("torch", "transformers", "tokenizers", "tiktoken")
 OTHER_PROCESSOR = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Settings with which OpenBLAS computes as for another processor than the one it runs on."""
 
+KEEP_FREED_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+}
+"""Makes the C library of Linux keep freed memory, as `train_pretrain` does: PyTorch gains too."""
+
 BUSY = 0.5
 """Load above which the machine had other work."""
 
@@ -57,6 +63,7 @@ class Case:
         threads: Of each side.
         product_threads: Threads of one matrix product in NumPy; LiterateGPT trains with threads
             of its own and one here.
+        environment: Variables that every side gets.
         agree: Tells from the results of a round whether all sides did the same work.
         keep: Makes of the results of all rounds what is kept of them.
         about: Further facts to keep.
@@ -68,6 +75,7 @@ class Case:
     sides: tuple[Side, ...]
     threads: int = 1
     product_threads: int = 1
+    environment: dict[str, str] = field(default_factory=dict)
     agree: Callable[[Record], bool] = lambda results: True
     keep: Callable[[list[Record]], Any] = lambda results: None
     about: Record = field(default_factory=dict)
@@ -88,7 +96,7 @@ class Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=kept | threads,
+            env=kept | threads | case.environment,
             cwd=Path(__file__).resolve().parents[1],
         )
         self.name = side.name
