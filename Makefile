@@ -19,6 +19,8 @@ serve: $(VENV)/installed  ## serve the site at http://127.0.0.1:8000 and reload 
 test: $(VENV)/installed  ## run every test: package, gradients, pages, README, the built site
 	$(RUN) -m pytest
 
+# Two processes share the tests; matrix products in threads of their own would only be in the way.
+check: export OPENBLAS_NUM_THREADS = 1
 check: $(VENV)/installed  ## run the quick tests, under a minute
 	$(RUN) -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
