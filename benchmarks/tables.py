@@ -1,6 +1,7 @@
 """Print the stored figures as the tables of the page Benchmarks."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from benchmarks.generation import FOLDED
 from benchmarks.training import EAGER
@@ -10,6 +11,9 @@ NAMES = (
     "training", "ways", "profile", "memory", "generation", "positions", "tokenizer", "scaling",
     "project",
 )  # fmt: skip
+
+
+QUARTILES = ("lower_quartile", "median", "upper_quartile")
 
 
 def claims(name: str) -> Iterator[tuple[Record, str, str, dict[str, float]]]:
@@ -56,9 +60,6 @@ def show_speeds(name: str, per: float = 1.0) -> None:
             print(f"    {side:30} missing")
 
 
-QUARTILES = ("lower_quartile", "median", "upper_quartile")
-
-
 AIMS: tuple[tuple[str, str, str, str, str, float | None], ...] = (
     ("a training step", "training", "width 128, 32", "PyTorch eager", OURS, 1.2),
     ("", "training", "width 128, 32", "PyTorch compiled", OURS, None),
@@ -95,25 +96,43 @@ def show_ratios(name: str) -> None:
         before = case["case"]
 
 
-def show_share_of_peak() -> None:
-    """Print how much of the speed of matrix products alone each side reaches in a step.
+class StepRates(NamedTuple):
+    """FLOPs a second of a training step, and what both libraries reach in products alone."""
 
-    The last column is an estimate: the ratio, if PyTorch's products ran as fast as NumPy's and all
-    else took the time that it takes.
-    """
+    case: str
+    ours: float
+    theirs: float
+    our_peak: float
+    their_peak: float
+
+    def equal_libraries(self) -> float:
+        """Estimate the ratio if PyTorch's products ran as fast as NumPy's, and all else as now."""
+        seconds = 1 / self.theirs - 1 / self.their_peak + 1 / self.our_peak
+        return self.ours * seconds
+
+
+def step_rates() -> list[StepRates]:
+    """Return the rates of each training step beside PyTorch eager, from the median speeds."""
     peak, *cases = read_results("training")["cases"]
-    fastest = {side: peak["speed"][side]["median"] for side in (OURS, EAGER)}
-    print(f"{'GFLOP/s':28}{'LiterateGPT':>16}{EAGER:>16}{'estimate':>10}")
-    cells = "".join(f"{fastest[side] / 1e9:16.0f}" for side in fastest)
-    print(f"{'matrix products alone':28}{cells}")
+    peaks = [peak["speed"][side]["median"] for side in (OURS, EAGER)]
+    found = []
     for case in cases:
         flops = case["about"]["flops"] / case["amount"]
-        rates = {side: flops * case["speed"][side]["median"] for side in fastest}
-        cells = "".join(
-            f"{rates[side] / 1e9:9.0f} = {rates[side] / fastest[side]:4.0%}" for side in rates
-        )
-        equal = 1 / (1 / rates[EAGER] - 1 / fastest[EAGER] + 1 / fastest[OURS])
-        print(f"{case['case']:28}{cells}{rates[OURS] / equal:10.2f}")
+        rates = [flops * case["speed"][side]["median"] for side in (OURS, EAGER)]
+        found.append(StepRates(case["case"], *rates, *peaks))
+    return found
+
+
+def show_share_of_peak() -> None:
+    """Print how much of the speed of matrix products alone each side reaches in a step."""
+    steps = step_rates()
+    print(f"{'GFLOP/s':28}{'LiterateGPT':>16}{EAGER:>16}{'estimate':>10}")
+    peaks = f"{steps[0].our_peak / 1e9:16.0f}{steps[0].their_peak / 1e9:16.0f}"
+    print(f"{'matrix products alone':28}{peaks}")
+    for step in steps:
+        ours = f"{step.ours / 1e9:9.0f} = {step.ours / step.our_peak:4.0%}"
+        theirs = f"{step.theirs / 1e9:9.0f} = {step.theirs / step.their_peak:4.0%}"
+        print(f"{step.case:28}{ours}{theirs}{step.equal_libraries():10.2f}")
 
 
 def show_profile() -> None:

@@ -176,16 +176,9 @@ class FoldedModel(GPTModel):
         self.folded_head = behind_norm(model.final_norm, Affine(head, no_bias))
 
     def extend(self, tokens: Array, cache: KVCache) -> Array:
-        """Read new tokens after those in the cache: one in few operations, several as usual.
+        """Read new tokens as `GPTModel.extend` does: one in few operations, several as usual.
 
         (B, T) -> (B, V), the logits of the last position
-
-        Args:
-            tokens: The new token ids only.
-            cache: From `create_cache`; the new tokens are added to it.
-
-        Raises:
-            ValueError: The tokens do not fit the model or the cache; the cache is unchanged then.
         """
         tokens = self.check_tokens(tokens)
         if tokens.shape[1] != 1 or cache.length == cache.max_sequence_length:

@@ -1,6 +1,7 @@
 """What both sides of a training step start from, and LiterateGPT's: as `train_pretrain` steps."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -72,15 +73,6 @@ def train(
             yield loss
 
 
-def prepare(
-    width: int,
-    batch_size: int,
-    sequence_length: int,
-    steps: int,
-    workers: int,
-    piece_size: int = 4,
-    keep_memory: bool = True,
-) -> Callable[[], list[float]]:
-    """Make LiterateGPT's turn of some steps."""
-    taken = train(width, batch_size, sequence_length, workers, piece_size, keep_memory)
-    return several(taken, steps)
+def prepare(steps: int, **settings: Any) -> Callable[[], list[float]]:
+    """Make LiterateGPT's turn of some steps; the settings are those of `train`."""
+    return several(train(**settings), steps)

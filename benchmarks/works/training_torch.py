@@ -1,6 +1,7 @@
 """PyTorch's training step, eager or compiled, with its fused attention and fused AdamW."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -43,13 +44,6 @@ def train(
         yield loss.item()
 
 
-def prepare(
-    width: int,
-    batch_size: int,
-    sequence_length: int,
-    steps: int,
-    workers: int,
-    compiled: bool = False,
-) -> Callable[[], list[float]]:
-    """Make PyTorch's turn of some steps."""
-    return several(train(width, batch_size, sequence_length, workers, compiled), steps)
+def prepare(steps: int, **settings: Any) -> Callable[[], list[float]]:
+    """Make PyTorch's turn of some steps; the settings are those of `train`."""
+    return several(train(**settings), steps)
