@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from benchmarks import __main__, tables, turns
+from benchmarks import __main__, project, tables, turns
 from benchmarks.turns import OURS, Case, Side, read_results, run_case
+from pagetools.book import STEPS
 
 WORKS = """
 import time
@@ -130,6 +131,16 @@ def test_stored_figures_follow_from_the_stored_times(name, number, case):
         for peer, ratio in peers.items():
             pairs = zip(case["seconds"][ours], case["seconds"][peer], strict=True)
             assert ratio == pytest.approx(turns.quartiles([b / a for a, b in pairs]), rel=1e-3)
+
+
+def test_the_project_was_measured_whole():
+    """Every command was run as often as it should be, and the page of every step was weighed."""
+    record = read_results("project")
+    times = {row["command"]: len(row["seconds"]) for row in record["commands"]}
+    assert times == {command: count for command, (_, count) in project.COMMANDS.items()}
+    assert all(min(row["seconds"]) > 2 for row in record["commands"])
+    assert set(record["page_bytes"]) == {step.page.removesuffix(".md") for step in STEPS}
+    assert "note" not in record
 
 
 def test_a_changed_figure_shows(tmp_path, monkeypatch, capsys):
