@@ -36,7 +36,7 @@ _MODULES = {
         "unmerge_lora",
     ),
     "folding": ("FoldedModel", "can_fold"),
-    "pretrained": ("adapter_path", "fables_path", "load_pretrained"),
+    "pretrained": ("adapter_path", "fables_path", "load_pretrained", "words_path"),
 }  # fmt: skip
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 

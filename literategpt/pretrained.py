@@ -1,4 +1,4 @@
-"""What comes with the package: a model trained on the plays, a new text, an adapter for it.
+"""What comes with the package: a model trained on the plays, their words, a new text, an adapter.
 
 The files lie in `data/`, of a checkout as of an installed package.
 """
@@ -9,10 +9,11 @@ from literategpt.model import GPTModel
 from literategpt.tokenizer import BPETokenizer
 from literategpt.utils import load_checkpoint
 
-__all__ = ["adapter_path", "fables_path", "load_pretrained"]
+__all__ = ["adapter_path", "fables_path", "load_pretrained", "words_path"]
 
 CHECKPOINT_NAME = "shakespeare.npz"
 FABLES_NAME = "fables.txt"
+WORDS_NAME = "words.txt"
 ADAPTERS = ("fables",)
 """The adapters that come with the package, by the text they were trained on."""
 
@@ -58,6 +59,22 @@ def fables_path() -> Path:
         True
     """
     return shipped_path(FABLES_NAME)
+
+
+def words_path() -> Path:
+    """Find the list of the different words of all 37 plays, in small letters, one a line.
+
+    A word is a run of letters, in which apostrophes may stand.
+
+    Raises:
+        FileNotFoundError: The file is in none of its places.
+
+    Examples:
+        >>> words = set(words_path().read_text(encoding="utf-8").split())
+        >>> [word in words for word in ("light", "cunning'st", "snail", "computer")]
+        [True, True, True, False]
+    """
+    return shipped_path(WORDS_NAME)
 
 
 def adapter_path(name: str) -> Path:

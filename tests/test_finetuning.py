@@ -250,16 +250,18 @@ class TestShippedPaths:
         monkeypatch.setattr(pretrained, "data_directories", lambda: places)
         for place in reversed(places):
             place.mkdir()
-            for name in ("fables.txt", "fables-adapter.npz"):
+            for name in ("fables.txt", "fables-adapter.npz", "words.txt"):
                 (place / name).touch()
             assert pretrained.fables_path() == place / "fables.txt"
             assert pretrained.adapter_path("fables") == place / "fables-adapter.npz"
+            assert pretrained.words_path() == place / "words.txt"
 
     def test_a_missing_file_names_the_places(self, tmp_path, monkeypatch):
         """Where the file was looked for stands in the message."""
         monkeypatch.setattr(pretrained, "data_directories", lambda: [tmp_path / "a"])
         for find, name in [
             (pretrained.fables_path, "fables.txt"),
+            (pretrained.words_path, "words.txt"),
             (lambda: pretrained.adapter_path("fables"), "fables-adapter.npz"),
         ]:
             with pytest.raises(FileNotFoundError, match=f"expected {name} in one of .*a"):

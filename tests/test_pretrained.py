@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.words import list_words
 from literategpt import pretrained, train_pretrain
 from literategpt.corpus import ALPHABET, prepare_corpus
 from literategpt.model import GPTConfig
-from literategpt.pretrained import load_pretrained
+from literategpt.pretrained import load_pretrained, words_path
 from literategpt.runs import bits_per_character, default_workers, encode
 from literategpt.training import evaluate, worker_pool
 
@@ -95,3 +96,24 @@ def test_its_loss_is_the_stated_one():
     assert loss == pytest.approx(stated(r"\*\*([\d.]+) nats per token\*\*"), abs=1e-4)
     bits = bits_per_character(loss, len(tokens) - 1, len(text))
     assert bits == pytest.approx(stated(r"([\d.]+) bits per character"), abs=1e-4)
+
+
+def test_words_are_runs_of_letters_with_apostrophes_inside():
+    """Capitals count as small letters, each word once, in alphabetical order."""
+    assert list_words("'Tis thine, I'll swear: self-will'd -- THINE!") == "\n".join(
+        ["i'll", "self", "swear", "thine", "tis", "will'd", ""]
+    )
+
+
+def test_the_words_of_the_plays_are_as_many_as_stated():
+    """The list is one of `list_words`, as long as data/README.md says."""
+    text = words_path().read_text(encoding="utf-8")
+    assert list_words(text) == text
+    assert text.count("\n") == stated(r"The ([\d,]+) different words")
+
+
+@pytest.mark.corpus
+def test_the_words_are_those_of_all_plays():
+    """Those kept from the model in training are among them."""
+    corpus = prepare_corpus()
+    assert list_words(corpus.train + corpus.validation) == words_path().read_text(encoding="utf-8")

@@ -564,7 +564,7 @@ def test_wheel_holds_the_package_alone(wheel):
     files = {p.relative_to(wheel).as_posix() for p in wheel.rglob("*") if p.is_file()}
     package = {name for name in files if name.startswith("literategpt/")}
     modules = {f"{name.replace('.', '/')}.py" for name in MODULES}
-    shipped = ("shakespeare.npz", "fables.txt", "fables-adapter.npz")
+    shipped = ("shakespeare.npz", "fables.txt", "fables-adapter.npz", "words.txt")
     data = {f"literategpt/data/{name}" for name in shipped}
     assert package == modules | data | {"literategpt/py.typed"}
     assert {name.split("/")[0] for name in files - package} == {
