@@ -1,5 +1,6 @@
 """The ablations: every variant's backward pass, every script in small, and the committed logs."""
 
+import csv
 import importlib
 import json
 import math
@@ -19,7 +20,14 @@ from small import (
     small_model,
 )
 
-from experiments import attention_scale, normalization, position_scale, positions, vocabulary_size
+from experiments import (
+    attention_scale,
+    normalization,
+    position_scale,
+    positions,
+    samples,
+    vocabulary_size,
+)
 from experiments.small import (
     Plan,
     adapt,
@@ -563,6 +571,35 @@ def test_result_does_not_depend_on_the_number_of_processes(tmp_path, capsys):
     for table in tables_of("residuals"):
         first, second = ((tmp_path / p / f"{table}.csv").read_bytes() for p in ("1", "2"))
         assert first == second
+
+
+# --- what the shipped recipe writes --------------------------------------------------------------
+
+
+def test_words_of_the_plays_are_counted():
+    """The last word of a text may be cut, and does not count; capitals do not matter."""
+    assert samples.words_of_the_plays(["Put out the lightt, and", "I qwx, thou l"]) == 5 / 7
+
+
+def test_samples_do_not_depend_on_when_they_are_written():
+    """The same model writes the same texts, as many and as long as the record says."""
+    model, tokenizer = load_pretrained()
+    first, again = (samples.write(model, tokenizer) for _ in range(2))
+    assert first == again
+    assert len(first) == samples.TEXTS == len(set(first))
+
+
+def test_samples_are_of_the_recorded_run():
+    """The steps made again have the losses of the shipped run, and the script's settings."""
+    with (ROOT / "data" / "shakespeare.csv").open(encoding="utf-8", newline="") as file:
+        recorded = [float(row["training_loss"]) for row in csv.DictReader(file)]
+    rows, settings = read_table("samples"), read_about("samples")["settings"]
+    assert tuple(row["step"] for row in rows) == samples.STEPS
+    for row in rows[1:]:
+        assert abs(row["loss"] - np.mean(recorded[row["step"] - 50 : row["step"]])) < 1e-3
+    assert [settings[name] for name in ("prompt", "texts", "tokens", "top_p", "seed")] == [
+        samples.PROMPT, samples.TEXTS, samples.TOKENS, samples.TOP_P, samples.SEED,
+    ]  # fmt: skip
 
 
 # --- the committed logs --------------------------------------------------------------------------
