@@ -88,7 +88,7 @@ def section_mask() -> None:
         exactly zero, and the others still sum to one.""")
     show("mask, one is allowed", mask.astype(int))
     scores = query @ key.T / math.sqrt(query.shape[-1])
-    show("scores after the mask", np.where(mask, scores, -np.inf))
+    show("scaled scores, masked", np.where(mask, scores, -np.inf))
     say("The table of weights: each row is a token that looks, each column one it looks at.")
     table(
         {
@@ -113,7 +113,7 @@ def section_backward() -> None:
     grads = scaled_dot_product_attention_backward(upstream, query, key, value, weights)
     compared = value[:, 0] - output[2, 0]
     say("""Let the loss be the first feature of the last output. Paying a token more attention
-        helps as much as its value is above the output: `p * (value - output)`.""")
+        raises the loss as much as its value is above the output: `p * (value - output)`.""")
     show("weights p of the last row", weights[2])
     show("value - output", compared)
     show("slope of its scores", weights[2] * compared, digits=4)

@@ -148,7 +148,7 @@ def section_positions() -> None:
     fast, slow = angles[1]
     say(f"""From one position to the next the first hand turns by {number(fast)} radian, the second
         by {number(slow)}. No two rows are alike.""")
-    say("""The product of two rows tells how far apart they are, wherever they stand:""")
+    say("""The product of two rows depends only on how far apart they are, wherever they stand:""")
     show("rows two apart, early", waves[0] @ waves[2])
     show("rows two apart, later", waves[1] @ waves[3])
 
