@@ -36,7 +36,10 @@ def verified_line(page: Page, date: str) -> str:
     total = guard.counts([page])
     asserted = total["checked"] + total["logged"]
     if not total["blocks"] + total["numerals"]:
-        return f"The page itself has no block of code that the tests run, and no number that they assert. {built}"
+        return (
+            "The page itself has no block of code that the tests run, "
+            f"and no number that they assert. {built}"
+        )
     said = (
         f"The tests run {_many(total['blocks'], 'block')} of this page, compare "
         f"{_many(total['outputs'], 'output')} and assert {_many(asserted, 'number')}."
