@@ -8,7 +8,9 @@ The first of the fifty is kept, and the share of their words that stand in the p
 
 import argparse
 import statistics
-from typing import Any
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -23,7 +25,13 @@ from literategpt.train_pretrain import parse, start
 from literategpt.training import train
 
 STEPS = (0, 100, 300, 1000, 2000)
+AVERAGED = 50
 PROMPT, TEXTS, TOKENS, TEMPERATURE, TOP_P, SEED = "\n", 50, 40, 0.8, 0.95, 0
+SETTINGS = {
+    "preset": "shipped", "steps": max(STEPS), "loss": f"mean of the last {AVERAGED} steps",
+    "prompt": PROMPT, "texts": TEXTS, "tokens": TOKENS, "temperature": TEMPERATURE,
+    "top_p": TOP_P, "seed": SEED,
+}  # fmt: skip
 
 
 def write(model: GPTModel, tokenizer: BPETokenizer) -> list[str]:
@@ -49,38 +57,31 @@ def describe(step: int, loss: float | None, texts: list[str]) -> Row:
     }  # fmt: skip
 
 
-def along_the_way(steps: tuple[int, ...]) -> list[Row]:
-    """Train as the shipped model was, and let it write after each of these steps."""
+def along_the_way() -> Iterator[Row]:
+    """Train as the shipped model was, and let it write after some of the steps."""
     corpus = prepare_corpus()
     arguments = parse(["--preset", "shipped", "--workers", str(default_workers())])
     run, _ = start(arguments, corpus.train, corpus.validation, print)
-    rows = [describe(0, None, write(run.model, run.tokenizer))]
-    losses: list[float] = []
+    yield describe(0, None, write(run.model, run.tokenizer))
     reports = train(
         run.model, run.optimizer, run.loader, settings=run.settings, workers=run.workers
     )
-    for report in reports:
+    losses = deque[float](maxlen=AVERAGED)
+    for report in islice(reports, max(STEPS)):
         losses.append(report.loss)
-        done = report.step + 1
-        if done in steps:
-            texts = write(run.model, run.tokenizer)
-            rows.append(describe(done, statistics.fmean(losses[-50:]), texts))
-            print(rows[-1], flush=True)
-        if done == max(steps):
-            break
-    return rows
+        if report.step + 1 in STEPS:
+            mean = statistics.fmean(losses)
+            yield describe(report.step + 1, mean, write(run.model, run.tokenizer))
 
 
 def main() -> None:
     """Train, write, and keep what was written."""
     argparse.ArgumentParser(prog="python -m experiments.samples", description=__doc__).parse_args()
-    settings: dict[str, Any] = {
-        "preset": "shipped", "steps": max(STEPS), "loss": "mean of the last 50 steps",
-        "prompt": PROMPT, "texts": TEXTS, "tokens": TOKENS, "temperature": TEMPERATURE,
-        "top_p": TOP_P, "seed": SEED,
-    }  # fmt: skip
-    rows = along_the_way(STEPS)
-    write_table("samples", rows, command="python -m experiments.samples", settings=settings)
+    rows = []
+    for row in along_the_way():
+        print(row, flush=True)
+        rows.append(row)
+    write_table("samples", rows, command="python -m experiments.samples", settings=SETTINGS)
 
 
 if __name__ == "__main__":
