@@ -441,6 +441,9 @@ def sinusoid_table(max_sequence_length: int, embedding_dim: int) -> Array:
     Each pair of columns is a clock hand; the first turns by one radian a position, the last,
     with many columns, close to ten thousand times slower.
 
+    Raises:
+        ValueError: A size is not positive, or embedding_dim is odd: a hand needs two columns.
+
     Reference:
         Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
 
@@ -449,6 +452,9 @@ def sinusoid_table(max_sequence_length: int, embedding_dim: int) -> Array:
         [[0.    1.    0.    1.   ]
          [0.841 0.54  0.01  1.   ]]
     """
+    check_positive(max_sequence_length=max_sequence_length, embedding_dim=embedding_dim)
+    if embedding_dim % 2:
+        raise ValueError(f"expected an even embedding_dim, got {embedding_dim}")
     positions = np.arange(max_sequence_length)[:, None]
     # Sine and cosine of a pair share the exponent 2i/d.
     exponents = np.arange(0, embedding_dim, 2) / embedding_dim
@@ -509,9 +515,6 @@ class PositionalEncoding(Module):
         scale: float = 1.0,
         dtype: str = "float32",
     ) -> None:
-        check_positive(max_sequence_length=max_sequence_length, embedding_dim=embedding_dim)
-        if embedding_dim % 2:
-            raise ValueError(f"expected an even embedding_dim, got {embedding_dim}")
         self.scale = float(scale)
         self.table = sinusoid_table(max_sequence_length, embedding_dim).astype(dtype)
 

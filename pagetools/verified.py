@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from pagetools import guard
+from pagetools.collected import EXERCISES
 from pagetools.pages import Page
 
 
@@ -36,10 +37,7 @@ def verified_line(page: Page, date: str) -> str:
     total = guard.counts([page])
     asserted = total["checked"] + total["logged"]
     if not total["blocks"] + total["numerals"]:
-        return (
-            "The page itself has no block of code that the tests run, "
-            f"and no number that they assert. {built}"
-        )
+        return f"{_without_blocks(page)} {built}"
     said = (
         f"The tests run {_many(total['blocks'], 'block')} of this page, compare "
         f"{_many(total['outputs'], 'output')} and assert {_many(asserted, 'number')}."
@@ -47,6 +45,17 @@ def verified_line(page: Page, date: str) -> str:
     verb = "is" if total["cited"] == 1 else "are"
     cited = f" {_many(total['cited'], 'number')} {verb} cited from other work."
     return f"{said}{cited if total['cited'] else ''} {built}"
+
+
+def _without_blocks(page: Page) -> str:
+    """What holds for a page without a block or a guarded number of its own."""
+    if commands := sum(element.is_command for element in page.elements):
+        return f"The tests run {_many(commands, 'command')} of this page and compare every line."
+    if page.name == f"docs/{EXERCISES}":
+        return "The tests run the blocks and assert the numbers on the exercises' own pages."
+    return (
+        "The page itself has no block of code that the tests run, and no number that they assert."
+    )
 
 
 def _many(count: int, what: str) -> str:

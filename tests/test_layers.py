@@ -321,6 +321,8 @@ def test_module_itself_has_no_passes():
         (lambda: LayerNorm(0), "embedding_dim.*0"),
         (lambda: Embedding(True, 2, rng=generator()), "vocabulary_size.*True"),
         (lambda: PositionalEncoding(4, 3), "even embedding_dim, got 3"),
+        (lambda: sinusoid_table(4, 3), "even embedding_dim, got 3"),
+        (lambda: sinusoid_table(0, 4), "max_sequence_length"),
         (lambda: PositionalEncoding(0, 4), "max_sequence_length.*0"),
         (lambda: Dropout(1.0), r"\[0, 1\), got 1.0"),
         (lambda: Dropout(-0.1), r"\[0, 1\), got -0.1"),

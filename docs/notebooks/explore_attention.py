@@ -77,10 +77,16 @@ print("last rows agree:", np.allclose(causal_output[0, 3], output[0, 3]))
 # %%
 _, sharp = scaled_dot_product_attention(10 * query, key, value, mask)
 print(sharp[0].round(3))
-print(
-    "largest weight of the last row:", causal[0, 3].max().round(3), "->", sharp[0, 3].max().round(3)
-)
+print("largest of the last row:", causal[0, 3].max().round(3), "->", sharp[0, 3].max().round(3))
+print("smallest of the last row:", sharp[0, 3].min())
 assert sharp[0, 3].max() > causal[0, 3].max()
+assert (sharp[0][mask] > 0).all()
+assert np.allclose(sharp[0, 3] / sharp[0, 3].max(), (causal[0, 3] / causal[0, 3].max()) ** 10)
+
+# %% [markdown]
+# Scores are ten times as far apart, so the ratio of two weights is raised to the tenth power, and
+# the last token takes practically one value alone.
+# Its small weights are rounded to 0 in the print; those that the mask forbids are 0.
 
 # %% [markdown]
 # ## Tasks
@@ -122,8 +128,8 @@ print("the same:", np.allclose(attention(query, key, value, mask), causal_output
 assert np.allclose(attention(query, key, value, mask), causal_output)
 
 # %%
-# 4. Without the mask the outputs are exchanged and nothing else; with it the first two rows
-# see other sets of tokens than before, and the last two see the same sets.
+# 4. Without the mask the outputs are exchanged and nothing else; with it each of the two exchanged
+# tokens sees another set of tokens than before, and the last two see the same sets.
 order = [1, 0, 2, 3]
 swapped, _ = scaled_dot_product_attention(query[:, order], key[:, order], value[:, order])
 print("no mask, exchanged alike:", np.allclose(swapped, output[:, order]))

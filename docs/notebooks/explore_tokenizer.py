@@ -91,7 +91,8 @@ assert lengths == {17: 39, 21: 30, 26: 25, 30: 21, 41: 10, 100: 10}
 # ## Tasks
 #
 # 1. Find a text of your own with at least ten different letters in which no pair of neighbours
-#    stands twice. What are its merges, and who chose them?
+#    stands twice. What are its first three merges, and who chose them? (The vocabulary has room for
+#    4 special tokens, the different characters, the space among them, and the merges.)
 # 2. `To be` with a capital: how many tokens does it take, and why? Train on both spellings and
 #    look again.
 # 3. Write `tokens_for(size)`, the number of tokens of TEXT at a vocabulary of that size, and find

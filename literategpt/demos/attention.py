@@ -46,8 +46,8 @@ def section_scores() -> None:
     scores = query @ key.T
     say(f"""Take {number(len(TOKENS))} tokens, each with a query (what it looks for), a key (what it
         offers to be found by) and a value (what it gives). Here all of them ask the same. A score
-        is the product of a query and a key, feature by feature, added up, and divided by the root
-        of their {number(size)} features, {number(math.sqrt(size))}.""")
+        is the product of a query and a key, feature by feature, added up. It is scaled by the root
+        of the number of features: with {number(size)}, divided by {number(math.sqrt(size))}.""")
     show("query of each token", query[0])
     show("keys", key)
     show("scores of one query", scores[0])

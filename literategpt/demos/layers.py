@@ -159,7 +159,8 @@ def section_dropout() -> None:
     layer = Dropout(0.5)
     x = np.arange(1.0, 9.0)
     output, saved = layer.forward(x, rng=np.random.default_rng(0))
-    grad_input, _ = layer.backward(np.ones_like(x), saved)
+    upstream = np.arange(8.0, 0.0, -1.0)
+    grad_input, _ = layer.backward(upstream, saved)
     say(f"""In training each value is set to zero with probability {number(layer.rate)}, and the
         others are multiplied by `1 / (1 - rate)`, so that the expected value is kept; a few
         values are too few to show it.""")
@@ -167,7 +168,8 @@ def section_dropout() -> None:
     show("training", output)
     show("saved.mask", saved.mask if saved.mask is not None else "none")
     show("evaluating", layer(x))
-    say("Backward uses the same mask: what was dropped gets no slope.")
+    say("Backward uses the same mask: what was dropped gets no slope, the others twice theirs.")
+    show("upstream slopes", upstream)
     show("gradient of x", grad_input)
 
 

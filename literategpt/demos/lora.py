@@ -130,8 +130,9 @@ def section_counts() -> None:
         {number(rank)} its pair of matrices has {number(rank * sum(weight.shape))}: nothing is
         saved any more.""")
     moments = 2 * weight.itemsize
-    say(f"""AdamW keeps two numbers for each one it trains: {number(moments * total)} bytes for the
-        whole model, {number(moments * counts[0])} for the first choice.""")
+    say(f"""AdamW keeps two numbers of {number(weight.itemsize)} bytes for each one it trains:
+        {number(moments * total)} bytes for the whole model, {number(moments * counts[0])} for the
+        first choice.""")
 
 
 def counting(direction: int) -> Array:
@@ -176,9 +177,11 @@ def section_training() -> None:
     base = copies(model.named_parameters())
     upwards = counting(+1)[:, :-1]
     plain = model(upwards)
-    say(f"""A small model was trained to count upwards, round and round over its
-        {number(VOCABULARY_SIZE)} tokens. With LoRA on it, before the first step, it still computes
-        the same.""")
+    config = model.config
+    say(f"""A small model, one block with {number(config.embedding_dim)} features and
+        {number(config.feed_forward_dim)} hidden units, was trained to count upwards, round and
+        round over its {number(VOCABULARY_SIZE)} tokens. With LoRA on it, before the first step, it
+        still computes the same.""")
     show("the base writes", continued(model))
     apply_lora(model, targets=TARGETS, rng=np.random.default_rng(1))
     show("same logits, to the bit", yes((model(upwards) == plain).all()))

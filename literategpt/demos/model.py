@@ -205,9 +205,10 @@ def section_memorise() -> None:
     ids = np.array([tokenizer.encode(PASSAGE)])
     model = small_model(vocabulary_size=len(tokenizer), max_sequence_length=64)
     say(f"""The line is {PASSAGE!r}. A tokenizer with {number(len(tokenizer))} entries makes
-        {number(ids.size)} tokens of it, and a model with {number(model.num_parameters())}
-        parameters is trained on them alone. The first test of every training loop: the loss must
-        go to nearly zero.""")
+        {number(ids.size)} tokens of it, and a model with {number(model.config.num_layers)} blocks,
+        {number(model.config.embedding_dim)} features and {number(model.config.feed_forward_dim)}
+        hidden units, {number(model.num_parameters())} parameters in all, is trained on them alone.
+        The first test of every training loop: the loss must go to nearly zero.""")
     prompt = ids[:, :4]
     show("prompt", repr(tokenizer.decode(prompt[0])))
     show("before training", repr(written(model, tokenizer, prompt, 12)))

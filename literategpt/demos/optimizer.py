@@ -116,10 +116,11 @@ def section_scale() -> None:
     """Show that a constant rescaling of gradients changes nothing."""
     heading("Only changes of the gradient count")
     scale = 1000.0
-    say(f"""Gradients {number(scale)} times as large, at every step, lead to the same place. A
-        gradient that stays the same makes full steps; one that is halved at every step makes
-        shorter ones, and one that flips cancels itself out in m. The table says where a
-        parameter is, in learning rates from its start.""")
+    say(f"""Gradients {number(scale)} times as large, at every step, lead to the same place, up to
+        the tiny `eps` that is added to the root so that it is never zero. A gradient that stays the
+        same makes full steps; one that is halved at every step makes shorter ones, and one that
+        flips cancels itself out in m. The table says where a parameter is, in learning rates from
+        its start.""")
     gradients = {
         "steady": [1.0, 1.0, 1.0, 1.0],
         f"steady, times {number(scale)}": [scale, scale, scale, scale],
@@ -171,9 +172,9 @@ def section_downhill() -> None:
         `{steep} * a` and `{flat} * b`. Both parameters start at {number(places[0][0])}; the lowest
         place is zero. Gradient descent takes {number(descent_rate)} times the slope:
         {number(limit)} times would jump back and forth along the steep one for ever, and along the
-        flat one it crawls. AdamW takes the schedule from above, {number(warmup)} steps up to
-        {number(peak)} and down to zero at the end. To it both are equally steep: they make the
-        same steps.""")
+        flat one it crawls. AdamW takes the schedule from above over {number(total)} steps,
+        {number(warmup)} of them up to {number(peak)}, then down to zero, without decay. To it both
+        are equally steep: they make the same steps.""")
     shown = range(0, total + 1, 10)
     names = ("descent, steep", "descent, flat", "AdamW, steep", "AdamW, flat")
     columns = {name: [places[step][i] for step in shown] for i, name in enumerate(names)}

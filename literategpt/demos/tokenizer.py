@@ -138,8 +138,8 @@ def section_size() -> None:
         for merge, pair in enumerate(largest.merges)
     )
     say(f"""Only the first {number(useful)} merges join a pair that occurs more than once. From
-        there on every pair is tied, and the rule for ties alone decides: the tokenizer learns this
-        sentence by heart.""")
+        there on every pair occurs once, and the rule for ties alone decides: the tokenizer learns
+        this sentence by heart.""")
     for tokenizer in tokenizers[-2:]:
         end = tokenizer.encode(QUESTION)[-6:]
         show(f"the end, {len(tokenizer)} entries", pieces(tokenizer, end))
@@ -177,7 +177,7 @@ def section_bytes() -> None:
     face = "\N{GRINNING FACE}"
     ids = tokenizer.encode(face)
     say(f"""At byte level the smallest pieces are the bytes of UTF-8, as in GPT-2:
-        {number(len(tokenizer) - 1)} of them, and one special token. The character
+        {number(len(tokenizer) - 1)} of them, and after them one special token. The character
         {unicodedata.name(face)!r} is one character and {number(len(face.encode()))} bytes.""")
     show("bytes", list(face.encode()))
     show("ids", ids)

@@ -135,7 +135,7 @@ def section_stream() -> None:
     rng = np.random.default_rng(0)
     blocks = [TransformerBlock(16, 2, 64, rng=rng, dtype="float64") for _ in range(6)]
     stream = rng.normal(size=(1, 8, 16))
-    sizes, shares = [], []
+    sizes, shares = [root_mean_square(stream)], [0.0]
     for block in blocks:
         randomize_parameters(block, rng, std=0.1)
         before, stream = stream, block(stream)
@@ -143,9 +143,14 @@ def section_stream() -> None:
         shares.append(root_mean_square(stream - before) / root_mean_square(before))
     say(f"""{number(len(blocks))} blocks with random weights. Every block reads a normalized copy,
         so what it adds has about the same size at every depth. The stream grows, and each addition
-        becomes a smaller share of it.""")
+        becomes a smaller share of it. Size is the root of the mean square, and the share is of the
+        stream before the block.""")
     table(
-        {"after block": range(len(blocks)), "size of stream": sizes, "share added": shares},
+        {
+            "blocks passed": range(len(sizes)),
+            "size of stream": sizes,
+            "share added by the last": shares,
+        },
         digits=2,
     )
 

@@ -145,7 +145,10 @@ def section_checkpoint() -> None:
         save(path, training)
         loaded = load_checkpoint(path)
     ids = np.array([loaded.tokenizer.encode("to be")])
-    say(f"""A small model was trained for {number(training.step)} steps, then saved and loaded. The
+    config = loaded.model.config
+    say(f"""A small model, one block with {number(config.embedding_dim)} features and
+        {number(config.feed_forward_dim)} hidden units for {number(config.vocabulary_size)} tokens,
+        was trained for {number(training.step)} steps, then saved and loaded. The
         file holds the parameters, the tokenizer, the optimizer's moments, the place in the data and
         the number of steps.""")
     show("step", loaded.step)

@@ -219,6 +219,14 @@ def test_a_page_with_a_fault_is_not_called_verified():
     assert "no block of code" in verified_line(parse_page("Text.\n"), "1 May 2026")
 
 
+def test_pages_without_blocks_say_what_is_tested_instead():
+    """A page of commands counts them, and the collected exercises are tested where they stand."""
+    demo = parse_page('```text title="python -m calendar 2026 2"\nFebruary\n```\n', "docs/a.md")
+    assert verified_line(demo, "1 May 2026").startswith("The tests run 1 command of this page")
+    links = parse_page("[Exercise 1: a](B.md#exercise-1-a)\n", "docs/Exercises.md")
+    assert "the exercises' own pages" in verified_line(links, "1 May 2026")
+
+
 @every_page
 def test_every_page_can_be_called_verified(path):
     """No page would say at its foot that it is not verified."""

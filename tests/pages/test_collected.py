@@ -43,6 +43,20 @@ def test_a_link_to_a_missing_exercise_is_refused():
         expand(wrong, DOCS)
 
 
+# What a reader of these pages looks up first.
+SOUGHT = (
+    "token, vocabulary, embedding, attention, query, key, value vector, transformer, causal mask,"
+    " logit, cross-entropy, backpropagation, gradient descent, learning rate, epoch, batch,"
+    " fine-tuning, LoRA, language model, parameter, gradient, loss, optimizer, layer normalization"
+)
+
+
+@pytest.mark.parametrize("term", SOUGHT.split(", "))
+def test_the_glossary_has_what_is_looked_up_first(term):
+    """The basic words of the field stand in the glossary under their own names."""
+    assert f"**{term}**" in glossary(read_ledger(DOCS / "ledger.toml").terms)
+
+
 def test_the_glossary_has_every_term_once():
     """Every term of the ledger stands in the glossary, with its definition and a link."""
     terms = read_ledger(DOCS / "ledger.toml").terms
