@@ -7,6 +7,7 @@ a reader downloads is the same as `.ipynb`, written when the site is built.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,15 @@ def finish(html: str, name: str) -> str:
     if not found:
         raise ValueError(f"expected a title in {name}, found none")
     return html
+
+
+def on_startup(**_: Any) -> None:
+    """Give nbconvert the settings in `pagetools/jupyter`.
+
+    A kernel warns of listeners each time it starts; those of a build talk on this machine alone,
+    and what goes wrong in a cell stops the build all the same.
+    """
+    os.environ["JUPYTER_CONFIG_PATH"] = str(Path(__file__).parent / "jupyter")
 
 
 def on_page_content(html: str, *, page: Any, **_: Any) -> str:

@@ -31,6 +31,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
         check=False,
     )
     assert built.returncode == 0, f"the site does not build:\n{built.stdout}{built.stderr}"
+    assert "WARNING" not in built.stderr, built.stderr
     return Site(directory)
 
 
