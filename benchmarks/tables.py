@@ -105,10 +105,15 @@ class StepRates(NamedTuple):
     our_peak: float
     their_peak: float
 
-    def equal_libraries(self) -> float:
+    def with_faster_torch(self) -> float:
         """Estimate the ratio if PyTorch's products ran as fast as NumPy's, and all else as now."""
         seconds = 1 / self.theirs - 1 / self.their_peak + 1 / self.our_peak
         return self.ours * seconds
+
+    def with_slower_numpy(self) -> float:
+        """Estimate the ratio if NumPy's products ran as fast as PyTorch's, and all else as now."""
+        seconds = 1 / self.ours - 1 / self.our_peak + 1 / self.their_peak
+        return 1 / (self.theirs * seconds)
 
 
 def step_rates() -> list[StepRates]:
@@ -126,13 +131,14 @@ def step_rates() -> list[StepRates]:
 def show_share_of_peak() -> None:
     """Print how much of the speed of matrix products alone each side reaches in a step."""
     steps = step_rates()
-    print(f"{'GFLOP/s':28}{'LiterateGPT':>16}{EAGER:>16}{'estimate':>10}")
+    print(f"{'GFLOP/s':28}{'LiterateGPT':>16}{EAGER:>16}{'estimates':>14}")
     peaks = f"{steps[0].our_peak / 1e9:16.0f}{steps[0].their_peak / 1e9:16.0f}"
     print(f"{'matrix products alone':28}{peaks}")
     for step in steps:
         ours = f"{step.ours / 1e9:9.0f} = {step.ours / step.our_peak:4.0%}"
         theirs = f"{step.theirs / 1e9:9.0f} = {step.theirs / step.their_peak:4.0%}"
-        print(f"{step.case:28}{ours}{theirs}{step.equal_libraries():10.2f}")
+        estimates = f"{step.with_faster_torch():8.2f}{step.with_slower_numpy():6.2f}"
+        print(f"{step.case:28}{ours}{theirs}{estimates}")
 
 
 def show_profile() -> None:

@@ -53,9 +53,9 @@ def _without_blocks(page: Page) -> str:
         return f"The tests run {_many(commands, 'command')} of this page and compare every line."
     if page.name == f"docs/{EXERCISES}":
         return "The tests run the blocks and assert the numbers on the exercises' own pages."
-    return (
-        "The page itself has no block of code that the tests run, and no number that they assert."
-    )
+    if checks := sum(element.info == "check" for element in page.elements):
+        return f"The tests run {_many(checks, 'check')} that the page holds out of sight."
+    return "The page has no block and no number of its own; what it shows is tested elsewhere."
 
 
 def _many(count: int, what: str) -> str:

@@ -41,7 +41,8 @@ assert (weights > 0).all()
 
 # %% [markdown]
 # No weight is 0: softmax raises e to each score, and e to a finite score is above 0.
-# The computer makes a 0 of it only where it is too small for the number format:
+# The computer makes a 0 of it only where a score is so far below the largest of its row, which
+# softmax takes away first, that the power is too small for the number format:
 
 # %%
 print("e to -745:", np.exp(-745.0), " e to -746:", np.exp(-746.0))
@@ -66,12 +67,13 @@ assert causal[0, 0, 0] == 1
 
 # %%
 assert np.allclose(causal[0, 3], weights[0, 3])
+assert np.allclose(causal_output[0, 3], output[0, 3])
 print("last rows agree:", np.allclose(causal_output[0, 3], output[0, 3]))
 
 # %% [markdown]
 # ## How sharp?
 #
-# Make the queries ten times longer.
+# Multiply the queries by ten.
 # What happens to the weights, and to what the last token takes?
 
 # %%

@@ -14,7 +14,6 @@
 # # Explore: temperature
 #
 # The shipped model continues `The king` at four temperatures.
-# Which is best?
 # You can judge a sample by eye, but a sample is one draw; so 50 are measured.
 # Step 9 explains what temperature does to one choice.
 
@@ -37,12 +36,13 @@ for temperature in TEMPERATURES:
 # %% [markdown]
 # ## Fifty of each
 #
-# Three measures, each with its weakness:
+# Three measures, none of which says which temperature is best:
 #
 # - **Surprise**: how surprised the model itself is by what it wrote, in nats per token; whatever
 #   the temperature of writing, it is measured with the probabilities of temperature 1. Guess: does
 #   it rise or fall with the temperature?
-# - **Repeated pairs**: the share of neighbouring words in a text that stood there before.
+# - **Repeated pairs**: the share of pairs of neighbouring words that stood in the same text before;
+#   names of speakers come again in good text too.
 # - **Words of the plays**: the share of the words that stand in one of the plays; whether they fit
 #   where they are written is not asked. Guess: which share is left at 2.0?
 
@@ -102,8 +102,9 @@ assert measured[0.1][1] > 10 * measured[2.0][1]
 
 # %% [markdown]
 # Surprise rises with the temperature, and the share of words that stand in the plays falls.
-# At 2.0 about a quarter of the words stand in no play; nearly all of them the model made up from
-# pieces.
+# At 2.0 about a quarter of the words stand in no play; most of these the model put together from
+# pieces, some are one piece alone, and a few are words that the plays happen not to have.
+#
 # The lowest surprise is not coherence: at 0.1 every word is real, but the texts repeat the model's
 # commonest phrases, and a phrase that is likely everywhere says little about what stands before it.
 

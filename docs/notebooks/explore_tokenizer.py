@@ -109,13 +109,15 @@ print([left + right for left, right in alone.merges])
 assert alone.merges[0] == ("q", "u")
 
 # %%
-# 2. The capital T is unknown; with both spellings in the training text it is a character.
+# 2. The capital T is unknown; with both spellings in the training text it is a character. There
+# are three tokens either way, but none is lost now.
 print(len(tokenizer.encode("To be")), len(tokenizer.encode("to be")))
 both = BPETokenizer()
 both.train(TEXT + " To be or not to be", 40)
 print([both.decode([token]) for token in both.encode("To be")])
 assert tokenizer.unk_id in tokenizer.encode("To be")
 assert both.unk_id not in both.encode("To be")
+assert len(both.encode("To be")) == len(tokenizer.encode("To be")) == 3
 
 
 # %%

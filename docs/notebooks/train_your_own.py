@@ -16,7 +16,7 @@
 # A small model on a text of your choice, with the same functions that trained the shipped model.
 # As it stands the notebook uses the fables that come with the package, and trains for 200 steps, so
 # that it runs in a few seconds. With `STEPS = 2000` and a text of a million characters it takes ten
-# times as long, and much of what it writes is words.
+# times as long, and most of what it writes is words.
 
 # %%
 from pathlib import Path
@@ -85,7 +85,7 @@ settings = TrainingSettings(
     total_steps=STEPS, peak_learning_rate=3e-3, minimum_learning_rate=3e-5, warmup_steps=10
 )
 for report in train(model, optimizer, loader, settings=settings):
-    if (report.step + 1) % 50 == 0:
+    if (report.step + 1) % (STEPS // 4) == 0:
         judged = evaluate(model, validation_tokens)
         print(f"step {report.step + 1}: loss {report.loss:.2f}, in validation {judged:.2f}")
 after = evaluate(model, validation_tokens)
@@ -141,6 +141,6 @@ assert same
 #   that were predicted, `len(validation_tokens) - 1`, and divide by `len(validation_text)`. That
 #   is the loss in nats per character, which can be.
 # - The same work with a log, resuming and two processors is done by `train_pretrain`. Unless told
-#   otherwise it trains a model of the shipped size for half an hour; this notebook's, longer, is
+#   otherwise it trains a model of the shipped size for half an hour; a model like this one, longer:
 #   `python -m literategpt.train_pretrain --data my.txt --vocabulary-size 400 --context 64
 #   --embedding-dim 64 --num-layers 2 --batch-size 8 --steps 2000`.

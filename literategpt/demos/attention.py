@@ -192,9 +192,9 @@ def section_layer() -> None:
     randomize_parameters(layer, rng)
     x = rng.normal(size=(1, 4, 8))
     output, saved = layer.forward(x, mask=create_causal_mask(4))
-    say(f"""A layer of {number(layer.num_heads)} heads with random weights, on a sequence of
-        {number(x.shape[1])} tokens. Projections make queries, keys and values; one more mixes what
-        the heads found.""")
+    say(f"""A layer of {number(layer.num_heads)} heads, on a sequence of {number(x.shape[1])}
+        tokens, with random weights larger than those of a new layer, so that there is a pattern to
+        see. Projections make queries, keys and values; one more mixes what the heads found.""")
     show("input (B, T, C)", str(x.shape))
     show("queries (B, H, T, D)", str(saved.query.shape))
     show("weights (B, H, T, T)", str(saved.weights.shape))
@@ -219,8 +219,9 @@ def section_cache() -> None:
     cache = KVCache(
         1, batch_size=1, num_heads=2, max_sequence_length=4, head_dim=4, dtype="float64"
     )
-    say("""Keys and values of earlier tokens do not change when a token is added, thanks to the
-        mask. So they are kept, and a new token brings only its own.""")
+    say("""Keys and values of earlier tokens do not change when a token is added: each is made from
+        one token alone, and thanks to the mask that token's output, from which the next block makes
+        its own, does not change either. So they are kept, and a new token brings only its own.""")
     same = []
     for t in range(x.shape[1]):
         step = layer.extend(x[:, t : t + 1], cache, layer=0)

@@ -15,7 +15,7 @@ from literategpt.model import GPTConfig, GPTModel, cross_entropy_loss
 from literategpt.optimizer import AdamW
 from literategpt.types import Array
 
-VOCABULARY_SIZE = 10
+VOCABULARY_SIZE, PROMPT = 10, 5
 TARGETS = ("query", "key", "value", "output", "expand", "contract")
 
 
@@ -166,7 +166,7 @@ def trained_model() -> GPTModel:
 
 def continued(model: GPTModel) -> Array:
     """Let the model count on, greedily."""
-    row: Array = model.generate(np.array([[5]]), 4, temperature=0)[0]
+    row: Array = model.generate(np.array([[PROMPT]]), 4, temperature=0)[0]
     return row
 
 
@@ -182,12 +182,14 @@ def section_training() -> None:
         {number(config.feed_forward_dim)} hidden units, was trained to count upwards, round and
         round over its {number(VOCABULARY_SIZE)} tokens. With LoRA on it, before the first step, it
         still computes the same.""")
-    show("the base writes", continued(model))
-    apply_lora(model, targets=TARGETS, rng=np.random.default_rng(1))
+    show(f"the base writes, from {PROMPT}", continued(model))
+    rank = 4
+    apply_lora(model, rank, targets=TARGETS, rng=np.random.default_rng(1))
     show("same logits, to the bit", yes((model(upwards) == plain).all()))
     losses = train(model, counting(-1), steps=101)
     trained = sum(array.size for array in model.trainable_parameters().values())
-    say(f"""Now only the corrections are trained, {number(trained)} numbers beside
+    say(f"""Now only the corrections are trained, of rank {number(rank)} on all
+        {number(len(TARGETS))} linear layers: {number(trained)} numbers beside
         {number(sum(array.size for array in base.values()))} frozen ones, on sequences that count
         downwards.""")
     shown = range(0, len(losses), 25)

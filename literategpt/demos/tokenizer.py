@@ -177,7 +177,8 @@ def section_bytes() -> None:
     face = "\N{GRINNING FACE}"
     ids = tokenizer.encode(face)
     say(f"""At byte level the smallest pieces are the bytes of UTF-8, as in GPT-2:
-        {number(len(tokenizer) - 1)} of them, and after them one special token. The character
+        {number(len(tokenizer) - 1)} of them. This tokenizer has no merges, so its one special token
+        comes next. The character
         {unicodedata.name(face)!r} is one character and {number(len(face.encode()))} bytes.""")
     show("bytes", list(face.encode()))
     show("ids", ids)

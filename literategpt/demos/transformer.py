@@ -53,13 +53,17 @@ def section_position_wise() -> None:
     heading("Position-wise: the same function on each token")
     network = make_network()
     tokens = np.array([[1.0, 3.0], [0.0, 1.0], [1.0, 3.0]])
-    order = np.array([2, 1, 0])
-    say(f"""Take {number(len(tokens))} tokens, the last like the first. Equal tokens
-        give equal results, wherever they stand, and turning the sequence round turns the result
-        round: no token knows of another. Attention is the only place where tokens meet.""")
+    say(f"""Take {number(len(tokens))} tokens, the last like the first. Equal tokens give equal
+        results, wherever they stand.""")
     show("tokens", tokens)
-    show("results", network(tokens))
-    show("turned round alike", yes((network(tokens[order]) == network(tokens)[order]).all()))
+    results = network(tokens)
+    show("results", results)
+    tokens[0] = [2.0, -1.0]
+    changed = network(tokens)
+    say("""Now the first token is another. Its result changes and no other does: no token knows of
+        another. Attention is the only place where tokens meet.""")
+    show("results", changed)
+    show("the others, to the bit", yes((changed[1:] == results[1:]).all()))
 
 
 def linear(x: Array, weight: Array) -> Array:
@@ -92,8 +96,8 @@ def section_nothing() -> None:
     block = TransformerBlock(4, 2, 8, rng=np.random.default_rng(0), dtype="float64")
     x = np.array([[[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 9.0]]])
     say("""A block adds to the stream what attention found, then what the feed-forward network made
-        of it. With the last weight of each at zero, both add nothing, and the block passes its
-        input on to the bit.""")
+        of the sum. With the last weight of each at zero, and its bias, as in every new layer, both
+        add nothing, and the block passes its input on to the bit.""")
     block.attention.output.weight[...] = 0.0
     block.feed_forward.contract.weight[...] = 0.0
     show("input", x[0])
@@ -141,7 +145,8 @@ def section_stream() -> None:
         before, stream = stream, block(stream)
         sizes.append(root_mean_square(stream))
         shares.append(root_mean_square(stream - before) / root_mean_square(before))
-    say(f"""{number(len(blocks))} blocks with random weights. Every block reads a normalized copy,
+    say(f"""{number(len(blocks))} blocks of {number(stream.shape[-1])} features, with random weights
+        larger than those of a new block. Every block reads a normalized copy,
         so what it adds has about the same size at every depth. The stream grows, and each addition
         becomes a smaller share of it. Size is the root of the mean square, and the share is of the
         stream before the block.""")

@@ -187,8 +187,8 @@ def section_damage() -> None:
             "half of the file": content[: len(content) // 2],
             "a text file": TEXT.encode(),
         }
-        say("""A checkpoint carries a checksum, and nothing in it is run. So a file that is not what
-            was written is refused before a model is made.""")
+        say("""A checkpoint carries a checksum, and nothing in it is run. So a file that was
+            damaged is refused before a model is made.""")
         show("the whole file", attempt(path))
         for what, changed in damaged.items():
             path.write_bytes(changed)

@@ -216,7 +216,7 @@ def test_a_page_with_a_fault_is_not_called_verified():
     line = verified_line(parse_page("The 7.6.\n", "docs/page.md"), "1 May 2026")
     assert line.startswith("Not verified: 1 fault, see `pytest docs/page.md`.")
     assert "Not verified" in verified_line(parse_page("```python\nx\n"), "1 May 2026")
-    assert "no block of code" in verified_line(parse_page("Text.\n"), "1 May 2026")
+    assert "no block and no number" in verified_line(parse_page("Text.\n"), "1 May 2026")
 
 
 def test_pages_without_blocks_say_what_is_tested_instead():
@@ -225,6 +225,8 @@ def test_pages_without_blocks_say_what_is_tested_instead():
     assert verified_line(demo, "1 May 2026").startswith("The tests run 1 command of this page")
     links = parse_page("[Exercise 1: a](B.md#exercise-1-a)\n", "docs/Exercises.md")
     assert "the exercises' own pages" in verified_line(links, "1 May 2026")
+    table = parse_page("| a | b |\n\n<!-- check:\nassert 1 < 2\n-->\n", "docs/a.md")
+    assert verified_line(table, "1 May 2026").startswith("The tests run 1 check that")
 
 
 @every_page
