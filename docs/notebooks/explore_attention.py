@@ -42,7 +42,8 @@ assert (weights > 0).all()
 # %% [markdown]
 # No weight is 0: softmax raises e to each score, and e to a finite score is above 0.
 # The computer makes a 0 of it only where a score is so far below the largest of its row, which
-# softmax takes away first, that the power is too small for the number format:
+# softmax takes away first, that the power, or its share of the total, is too small for the number
+# format:
 
 # %%
 print("e to -745:", np.exp(-745.0), " e to -746:", np.exp(-746.0))

@@ -144,5 +144,5 @@ low, high = 0.1, 2.0
 for _ in range(5):
     middle = (low + high) / 2
     low, high = (middle, high) if surprise(write(middle, 200)) < wanted else (low, middle)
-print(f"Shakespeare {wanted:.2f}, temperature {middle:.1f}: {surprise(write(middle, 200)):.2f}")
+print(f"Shakespeare {wanted:.2f}, temperature {middle:.2f}: {surprise(write(middle, 200)):.2f}")
 assert abs(surprise(write(middle, 200)) - wanted) < 0.2

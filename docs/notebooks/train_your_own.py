@@ -119,8 +119,8 @@ print(tokenizer.decode(written[0]))
 # %%
 import tempfile
 
-with tempfile.TemporaryDirectory() as directory:  # to keep it, choose a directory of yours
-    path = Path(directory) / "mine.npz"
+with tempfile.TemporaryDirectory() as directory:
+    path = Path(directory) / "mine.npz"  # gone at the end of the cell; to keep it, Path("mine.npz")
     save_checkpoint(path, model, tokenizer)
     again = load_checkpoint(path)
     same = all(
@@ -141,6 +141,7 @@ assert same
 #   that were predicted, `len(validation_tokens) - 1`, and divide by `len(validation_text)`. That
 #   is the loss in nats per character, which can be.
 # - The same work with a log, resuming and two processors is done by `train_pretrain`. Unless told
-#   otherwise it trains a model of the shipped size for half an hour; a model like this one, longer:
+#   otherwise it trains a model of the shipped size for half an hour; this trains one like that here
+#   for 2,000 steps:
 #   `python -m literategpt.train_pretrain --data my.txt --vocabulary-size 400 --context 64
 #   --embedding-dim 64 --num-layers 2 --batch-size 8 --steps 2000`.

@@ -216,7 +216,7 @@ def test_a_page_with_a_fault_is_not_called_verified():
     line = verified_line(parse_page("The 7.6.\n", "docs/page.md"), "1 May 2026")
     assert line.startswith("Not verified: 1 fault, see `pytest docs/page.md`.")
     assert "Not verified" in verified_line(parse_page("```python\nx\n"), "1 May 2026")
-    assert "no block and no number" in verified_line(parse_page("Text.\n"), "1 May 2026")
+    assert "runs no code of its own" in verified_line(parse_page("Text.\n"), "1 May 2026")
 
 
 def test_pages_without_blocks_say_what_is_tested_instead():
