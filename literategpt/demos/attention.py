@@ -116,10 +116,11 @@ def section_backward() -> None:
         raises the loss as much as its value is above the output: `p * (value - output)`.""")
     show("weights p of the last row", weights[2])
     show("value - output", compared)
-    show("slope of its scores", weights[2] * compared, digits=4)
+    show("slope of scaled scores", weights[2] * compared, digits=4)
     show("their sum", float(np.sum(weights[2] * compared)))
-    say("""From the scores the slopes go on to the query and to the keys, and beside them the
-        weights carry the loss straight to the values.""")
+    say(f"""Divided by {number(math.sqrt(query.shape[-1]))}, as the scores were, they go on to the
+        query and to the keys, and beside them the weights carry the loss straight to the
+        values.""")
     for name, gradient in zip(("query", "key", "value"), grads, strict=True):
         show(f"gradient of {name}", gradient, digits=6)
 
@@ -203,7 +204,8 @@ def section_layer() -> None:
     for head, weights in enumerate(saved.weights[0]):
         show(f"weights of head {head}", weights)
     check = check_layer(layer, x, rng=rng)
-    say("The gradients of the input and of every parameter, tried by nudging:")
+    say("""The gradients of the input and of every parameter, tried by nudging; the error is a share
+        of the largest gradient of each array:""")
     show("arrays checked", len(check.errors))
     show(f"error below {power_of_ten(BOUND)}", yes(check.error < BOUND))
 

@@ -78,7 +78,7 @@ def section_first_step() -> None:
     show("change of the weight", layer.factor * layer.lora_a @ layer.lora_b)
     show("output with LoRA", layer(x))
     _, saved = layer.forward(x)
-    show("gradient of A now", layer.backward(upstream, saved)[1]["lora_a"])
+    show("A's gradient, same g", layer.backward(upstream, saved)[1]["lora_a"])
 
 
 def section_both_zero() -> None:
@@ -127,8 +127,8 @@ def section_counts() -> None:
     )
     weight, rank = model.blocks[0].attention.query.weight, choices[-1][1]
     say(f"""One weight of {len(weight)} by {len(weight)} has {number(weight.size)} entries. At rank
-        {number(rank)} its pair of matrices has {number(rank * sum(weight.shape))}: nothing is
-        saved any more.""")
+        {number(rank)} its pair of matrices has {number(rank * sum(weight.shape))} too: nothing is
+        saved on this weight, and what is saved is that the other layers have no pair.""")
     moments = 2 * weight.itemsize
     say(f"""AdamW keeps two numbers of {number(weight.itemsize)} bytes for each one it trains:
         {number(moments * total)} bytes for the whole model, {number(moments * counts[0])} for the
@@ -215,7 +215,7 @@ def section_merge() -> None:
     apply_lora(model, targets=TARGETS, rng=np.random.default_rng(1))
     train(model, counting(-1), steps=100)
     adapted = model(upwards)
-    say("""Merged, the correction is added to the weight once and costs nothing afterwards. The base
+    say("""Merged, the correction is added to the weight once and costs no time afterwards. The base
         is kept aside, so that it comes back exactly: subtracting the correction again would leave
         rounding errors.""")
     merge_lora(model)

@@ -140,10 +140,11 @@ def section_tied_head() -> None:
     _, head = model.unembed_backward(grad_logits, saved.head)
     from_head = head["token_embedding.weight"]
     from_lookup = total - from_head
-    say("""The token table is used twice: to look up what was read, and to score what comes next. So
-        it gets two gradients, and they add. The head scores every token, so every row gets a part
-        from it, also rows of tokens that occur nowhere. The lookup reaches only rows that were
-        read.""")
+    size, entries = model.config.embedding_dim, model.config.vocabulary_size
+    say(f"""Take a model of {number(entries)} tokens and {number(size)} features. Its token table is
+        used twice: to look up what was read, and to score what comes next. So it gets two
+        gradients, and they add. The head scores every token, so every row gets a part from it, also
+        rows of tokens that occur nowhere. The lookup reaches only rows that were read.""")
     table(
         {
             "token": range(len(total)),
@@ -175,7 +176,8 @@ def section_gradient_check() -> None:
         {number(config.feed_forward_dim)} hidden units, and a single block. Each of its
         {number(model.num_parameters())} numbers is moved up and down, and the change of
         the loss is compared with what backward says. The largest error of each of the
-        {number(len(check.errors))} arrays counts, as a share of its largest gradient.""")
+        {number(len(check.errors))} arrays counts, as a share of its largest gradient; where that is
+        zero, as that of the key's bias is, both must be zero but for rounding.""")
     show(f"all below {power_of_ten(BOUND)}", yes(check.error < BOUND))
 
 
@@ -211,7 +213,9 @@ def section_memorise() -> None:
         The first test of every training loop: the loss must go to nearly zero.""")
     prompt = ids[:, :4]
     show("prompt", repr(tokenizer.decode(prompt[0])))
-    show("before training", repr(written(model, tokenizer, prompt, 12)))
+    new = 12
+    say(f"Before training it writes, asked for {number(new)} tokens:")
+    show("before training", repr(written(model, tokenizer, prompt, new)))
     losses = memorise(model, ids, steps=121)
     shown = range(0, len(losses), 20)
     table({"step": shown, "loss": [losses[step] for step in shown]}, digits=2)

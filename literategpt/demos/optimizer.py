@@ -114,13 +114,13 @@ def walk(gradients: list[float]) -> list[float]:
 
 def section_scale() -> None:
     """Show that a constant rescaling of gradients changes nothing."""
-    heading("Only changes of the gradient count")
+    heading("The size of the gradients does not count")
     scale = 1000.0
     say(f"""Gradients {number(scale)} times as large, at every step, lead to the same place, up to
         the tiny `eps` that is added to the root so that it is never zero. A gradient that stays the
         same makes full steps; one that is halved at every step makes shorter ones, and one that
-        flips cancels itself out in m. The table says where a parameter is, in learning rates from
-        its start.""")
+        flips nearly cancels itself out in m, once the first steps are past. The table says where a
+        parameter is, in learning rates from its start.""")
     gradients = {
         "steady": [1.0, 1.0, 1.0, 1.0],
         f"steady, times {number(scale)}": [scale, scale, scale, scale],

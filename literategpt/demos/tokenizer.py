@@ -63,8 +63,8 @@ def section_merges() -> None:
         rivals = [spell(other) for other in found if found[other] == found[pair] and other != pair]
         ties.append(", ".join(rivals) or "none")
     table({"joined": joined, "count": counts, "tied with": ties})
-    say(f"""After {number(len(joined))} merges every word is one token, and no pair is left. So a
-        vocabulary of {number(wanted)} entries was asked for, and training stopped early at
+    say(f"""After {number(len(joined))} merges every word is one token, and no pair is left. So,
+        though a vocabulary of {number(wanted)} entries was asked for, training stopped early at
         {number(len(tokenizer))}: {len(BPETokenizer())} special tokens, the characters, and one
         entry for each merge.""")
 
@@ -187,7 +187,7 @@ def section_bytes() -> None:
         character decodes to the replacement character.""")
     show("the first byte alone", unicodedata.name(tokenizer.decode(ids[:1])))
     known = trained(QUESTION, 30)
-    show("at character level", pieces(known, known.encode(face)))
+    show("all, at character level", pieces(known, known.encode(face)))
 
 
 def main() -> None:

@@ -62,6 +62,7 @@ def section_position_wise() -> None:
     changed = network(tokens)
     say("""Now the first token is another. Its result changes and no other does: no token knows of
         another. Attention is the only place where tokens meet.""")
+    show("tokens", tokens)
     show("results", changed)
     show("the others, to the bit", yes((changed[1:] == results[1:]).all()))
 
@@ -78,8 +79,9 @@ def section_collapse() -> None:
     heading("Without the bend, two layers are one")
     first, second = np.array([[1.0, 2.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [3.0, 1.0]])
     x = np.array([[1.0, -1.0]])
-    say("""Two linear layers in a row multiply by two matrices, and that is one product with
-        another. However many are stacked, nothing is gained.""")
+    say("""Two linear layers in a row multiply by two matrices, and that is the same as to
+        multiply once, by the product of the two. However many are stacked, nothing is
+        gained.""")
     show("first weight", first)
     show("second weight", second)
     show("their product", first @ second)
@@ -96,7 +98,8 @@ def section_nothing() -> None:
     block = TransformerBlock(4, 2, 8, rng=np.random.default_rng(0), dtype="float64")
     x = np.array([[[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 9.0]]])
     say("""A block adds to the stream what attention found, then what the feed-forward network made
-        of the sum. With the last weight of each at zero, and its bias, as in every new layer, both
+        of the sum. With the last weight of each at zero, and its bias, which is zero in every new
+        layer, both
         add nothing, and the block passes its input on to the bit.""")
     block.attention.output.weight[...] = 0.0
     block.feed_forward.contract.weight[...] = 0.0
@@ -219,7 +222,7 @@ def section_gradient_check() -> None:
     randomize_parameters(block, rng)
     check = check_layer(block, rng.normal(size=(2, 3, 4)), rng=rng, dropout_seed=0)
     say("""Every number of the input and of every parameter is moved up and down, with dropout on
-        and its mask held fixed.""")
+        and its mask held fixed; the error is a share of the largest gradient of each array.""")
     show("arrays checked", len(check.errors))
     show(f"error below {power_of_ten(BOUND)}", yes(check.error < BOUND))
 
