@@ -371,9 +371,20 @@ def needed_blocks(page: Page, index: int) -> list[int]:
 
 
 def standalone_source(page: Page, index: int) -> str:
-    """The text of a block after the blocks it needs, so that it runs alone."""
-    wanted = [*needed_blocks(page, index), index]
-    return "\n".join(page.blocks[i].source for i in wanted)
+    r"""The text of a block after the blocks it needs, so that it runs alone.
+
+    Examples:
+        >>> page = parse_page("```python\nx = 1\n```\n```python\nprint(x)\n```\n")
+        >>> print(standalone_source(page, 1), end="")
+        x = 1
+        <BLANKLINE>
+        # --- The block itself. What stands above is what it needs, and may print too. ---
+        print(x)
+    """
+    needed = "\n".join(page.blocks[i].source for i in needed_blocks(page, index))
+    own = page.blocks[index].source
+    line = "# --- The block itself. What stands above is what it needs, and may print too. ---"
+    return f"{needed}\n{line}\n{own}" if needed else own
 
 
 def _providers(

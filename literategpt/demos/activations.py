@@ -94,7 +94,8 @@ def section_bends() -> None:
     heading("ReLU and GELU: two bends")
     x = np.array([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0])
     say("""Without a bend, layers of matrix products collapse into one. ReLU has a corner at zero.
-        GELU is smooth: x times the probability that a standard normal number is below x.""")
+        GELU is smooth: x times the probability that a standard normal number is below x,
+        here in a form with tanh, of which more below.""")
     table({"x": x, "relu(x)": relu(x), "gelu(x)": gelu(x)})
     grid = np.arange(-2000, 1) / 1000.0
     lowest = int(np.argmin(gelu(grid)))

@@ -205,7 +205,8 @@ def section_layer() -> None:
         show(f"weights of head {head}", weights)
     check = check_layer(layer, x, rng=rng)
     say("""The gradients of the input and of every parameter, tried by nudging; the error is a share
-        of the largest gradient of each array:""")
+        of the largest gradient of each array, and where that is zero, as that of the key's bias is,
+        both must be zero but for rounding:""")
     show("arrays checked", len(check.errors))
     show(f"error below {power_of_ten(BOUND)}", yes(check.error < BOUND))
 

@@ -132,8 +132,7 @@ def section_tied_head() -> None:
     """Add the two gradients of the shared table."""
     heading("One table, two gradients")
     model = small_model(vocabulary_size=6, embedding_dim=4, feed_forward_dim=8)
-    inputs = np.array([[0, 1, 2]])
-    targets = np.array([[1, 2, 3]])
+    inputs, targets = np.array([[0, 1, 2]]), np.array([[1, 2, 3]])
     logits, saved = model.forward(inputs)
     _, grad_logits = cross_entropy_loss(logits, targets)
     total = model.backward(grad_logits, saved)["token_embedding.weight"]
@@ -214,7 +213,7 @@ def section_memorise() -> None:
     prompt = ids[:, :4]
     show("prompt", repr(tokenizer.decode(prompt[0])))
     new = 12
-    say(f"Before training it writes, asked for {number(new)} tokens:")
+    say(f"Before training it writes, asked for {number(new)} of the likeliest tokens:")
     show("before training", repr(written(model, tokenizer, prompt, new)))
     losses = memorise(model, ids, steps=121)
     shown = range(0, len(losses), 20)

@@ -149,10 +149,10 @@ def section_stream() -> None:
         sizes.append(root_mean_square(stream))
         shares.append(root_mean_square(stream - before) / root_mean_square(before))
     say(f"""{number(len(blocks))} blocks of {number(stream.shape[-1])} features, with random weights
-        larger than those of a new block. Every block reads a normalized copy,
-        so what it adds has about the same size at every depth. The stream grows, and each addition
-        becomes a smaller share of it. Size is the root of the mean square, and the share is of the
-        stream before the block.""")
+        larger than those of a new block. Every block reads a normalized copy, so what it adds has
+        about the same size at every depth. The stream grows, and on the whole each addition becomes
+        a smaller share of it. Size is the root of the mean square, and the share is of the stream
+        before the block.""")
     table(
         {
             "blocks passed": range(len(sizes)),
@@ -222,7 +222,8 @@ def section_gradient_check() -> None:
     randomize_parameters(block, rng)
     check = check_layer(block, rng.normal(size=(2, 3, 4)), rng=rng, dropout_seed=0)
     say("""Every number of the input and of every parameter is moved up and down, with dropout on
-        and its mask held fixed; the error is a share of the largest gradient of each array.""")
+        and its mask held fixed; the error is a share of the largest gradient of each array, and
+        where that is zero, as that of the key's bias is, both must be zero but for rounding.""")
     show("arrays checked", len(check.errors))
     show(f"error below {power_of_ten(BOUND)}", yes(check.error < BOUND))
 
