@@ -177,12 +177,12 @@ def section_heads() -> None:
     show("tokens", x[0])
     for head in range(num_heads):
         show(f"head {head}", right[0, head])
+    show("joining undoes splitting", yes((join_heads(right) == x).all()))
     say("""Reshaping to (B, H, T, D) at once gives the same shape, and the wrong numbers: a head
         gets the two halves of one token and takes them for two tokens.""")
     for head in range(num_heads):
         show(f"wrong head {head}", wrong[0, head])
     show("shapes are the same", yes(right.shape == wrong.shape))
-    show("joining undoes splitting", yes((join_heads(right) == x).all()))
 
 
 def section_layer() -> None:
@@ -206,7 +206,7 @@ def section_layer() -> None:
     check = check_layer(layer, x, rng=rng)
     say("""The gradients of the input and of every parameter, tried by nudging; the error is a share
         of the largest gradient of each array, and where that is zero, as that of the key's bias is,
-        both must be zero but for rounding:""")
+        gradient and nudged slope must be zero but for rounding:""")
     show("arrays checked", len(check.errors))
     show(f"error below {power_of_ten(BOUND)}", yes(check.error < BOUND))
 

@@ -223,7 +223,8 @@ def section_gradient_check() -> None:
     check = check_layer(block, rng.normal(size=(2, 3, 4)), rng=rng, dropout_seed=0)
     say("""Every number of the input and of every parameter is moved up and down, with dropout on
         and its mask held fixed; the error is a share of the largest gradient of each array, and
-        where that is zero, as that of the key's bias is, both must be zero but for rounding.""")
+        where that is zero, as that of the key's bias is, gradient and nudged slope must be zero but
+        for rounding.""")
     show("arrays checked", len(check.errors))
     show(f"error below {power_of_ten(BOUND)}", yes(check.error < BOUND))
 
