@@ -213,7 +213,7 @@ def section_memorise() -> None:
     prompt = ids[:, :4]
     show("prompt", repr(tokenizer.decode(prompt[0])))
     new = 12
-    say(f"Before training it writes, asked for {number(new)} of the likeliest tokens:")
+    say(f"Before training it writes, asked for {number(new)} tokens, each time the likeliest:")
     show("before training", repr(written(model, tokenizer, prompt, new)))
     losses = memorise(model, ids, steps=121)
     shown = range(0, len(losses), 20)

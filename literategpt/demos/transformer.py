@@ -99,8 +99,7 @@ def section_nothing() -> None:
     x = np.array([[[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 9.0]]])
     say("""A block adds to the stream what attention found, then what the feed-forward network made
         of the sum. With the last weight of each at zero, and its bias, which is zero in every new
-        layer, both
-        add nothing, and the block passes its input on to the bit.""")
+        layer, both add nothing, and the block passes its input on to the bit.""")
     block.attention.output.weight[...] = 0.0
     block.feed_forward.contract.weight[...] = 0.0
     show("input", x[0])
