@@ -162,8 +162,9 @@ def scaled_dot_product_attention_backward(
     -> (..., T, D), (..., S, D), (..., S, E)
 
     $$dV = P^\top\, dO, \qquad dP = dO\, V^\top, \qquad
-      dS = P \circ \bigl(dP - \mathrm{rowsum}(dP \circ P)\bigr), \qquad
-      dQ = \frac{dS\, K}{\sqrt{D}}, \qquad dK = \frac{dS^\top Q}{\sqrt{D}}$$
+      dS = P \circ \bigl(dP - \mathrm{rowsum}(dP \circ P)\bigr)$$
+
+    $$dQ = \frac{dS\, K}{\sqrt{D}}, \qquad dK = \frac{dS^\top Q}{\sqrt{D}}$$
 
     P are the weights, and each d is the slope of the loss with respect to what follows it.
     The mask does not appear: where it forbade, the weight is 0, and `softmax_backward` multiplies

@@ -6,6 +6,7 @@ A Markdown extension; nothing of this is written in the source. It adds
   where the first pass ends;
 - to a Python block that uses names of earlier blocks: which, and a button that copies it with them;
 - to the first use of a term of the ledger: its definition, by hover, focus and tap;
+- to short code in a sentence, such as a shape: that no line ends inside it;
 - to the foot of each page: what the tests run and hold.
 
 Pages of the reference, and docstrings, are left as they are.
@@ -29,6 +30,9 @@ from pagetools.ledger import Entry, Ledger, read_ledger
 from pagetools.pages import ROOT, Page, needed_blocks, needed_names, parse_page, standalone_source
 from pagetools.verified import build_date, verified_line
 
+LONGEST_WHOLE = 24  # characters of code that no line ends inside: (B, T, C) -> (B, T, V)
+
+_SENTENCE_CODE = re.compile(r"(?<!<pre>)(?<!</span>)<code>(?P<code>[^<\n]* [^<\n]*)</code>")
 _BLOCK = re.compile(r'<div class="language-\w+ highlight">(?P<inside>.*?</pre>)</div>', re.DOTALL)
 _CODE = re.compile(r"<code>(?P<code>.*?)</code></pre>", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
@@ -140,6 +144,19 @@ def mark_rests(root: Element, page: Page) -> None:
         so_far, whole = (reading_seconds(e) for e in (part.elements[:index], part.elements))
         time = SubElement(rest[0], "span", {"class": "time"})
         time.text = f"{minutes(so_far)} of {minutes(whole)} minutes"
+
+
+# --- code in a sentence --------------------------------------------------------------------------
+
+
+def keep_whole(text: str) -> str:
+    """Let no line end inside short code; the code of blocks is left as it is."""
+
+    def mark(found: re.Match[str]) -> str:
+        short = len(html.unescape(found["code"])) <= LONGEST_WHOLE
+        return found[0].replace("<code", '<code class="whole"', 1) if short else found[0]
+
+    return _SENTENCE_CODE.sub(mark, text)
 
 
 # --- terms ---------------------------------------------------------------------------------------
@@ -313,17 +330,19 @@ class FurnitureProcessor(Treeprocessor):
         root.append(_paragraph("verified", verified_line(page, build_date())))
 
 
-class NeedsProcessor(Postprocessor):
-    """Add to each block what it needs."""
+class CodeProcessor(Postprocessor):
+    """Add to each block what it needs, and keep short code on one line."""
 
     def __init__(self, md: Markdown, reader: PageReader) -> None:
         super().__init__(md)
         self.reader = reader
 
     def run(self, text: str) -> str:
-        """Return the HTML with the needs of each block; pieces such as headings come before."""
+        """Return the HTML with both; pieces such as headings come before."""
         page = self.reader.page
-        return mark_needs(text, page) if page is not None and self.reader.is_whole else text
+        if page is None or not self.reader.is_whole:
+            return text
+        return keep_whole(mark_needs(text, page))
 
 
 class DeviceExtension(Extension):
@@ -346,7 +365,7 @@ class DeviceExtension(Extension):
         docs = Path(self.getConfig("docs"))
         md.preprocessors.register(reader, "book-page", 200)
         md.treeprocessors.register(FurnitureProcessor(md, reader, docs), "book-furniture", 0.5)
-        md.postprocessors.register(NeedsProcessor(md, reader), "book-needs", 0.5)
+        md.postprocessors.register(CodeProcessor(md, reader), "book-code", 0.5)
 
 
 def makeExtension(**options: object) -> DeviceExtension:  # noqa: N802 (the name is Markdown's)

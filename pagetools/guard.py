@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from pagetools.pages import Element, Page, is_list_item, page_paths, read_page
+from pagetools.pages import GOES_ON, Element, Page, is_list_item, page_paths, read_page
 
 _UNITS = """
 ns µs μs ms s second seconds min minute minutes h hour hours day days times
@@ -177,14 +177,15 @@ def paragraphs(page: Page) -> list[Paragraph]:
     """The prose of a page in groups, each with the `check` and `log` comments under it.
 
     A list or an indented body belongs to the paragraph that introduces it; so does text in a
-    plain fence, and the paragraphs of one quote belong together. Comments belong to the last
-    paragraph above them, blocks in between or not.
+    plain fence, and the paragraphs of one quote belong together, and two paragraphs with
+    `<!-- goes on -->` between them. Comments belong to the last paragraph above them, blocks in
+    between or not.
     """
     groups: list[tuple[list[Numeral], list[Element]]] = [([], [])]
-    joins = quoted = False
+    joins = quoted = marked = False
     for element in page.elements:
         is_text = element.kind == "prose" or element.is_plain_text
-        goes_on = element.is_plain_text or is_list_item(element.text)
+        goes_on = marked or element.is_plain_text or is_list_item(element.text)
         goes_on = goes_on or (quoted and bool(_GOES_ON_QUOTED.match(element.text)))
         stays = joins and not groups[-1][1] and goes_on
         if element.kind == "heading" or (is_text and not stays):
@@ -192,6 +193,7 @@ def paragraphs(page: Page) -> list[Paragraph]:
             joins = is_text
         if is_text:
             quoted = element.text.startswith(">")
+        marked = element.kind == "comment" and element.info == GOES_ON
         if element.kind == "prose":
             groups[-1][0].extend(numerals(element.text, element.line))
         elif element.is_plain_text:

@@ -28,6 +28,7 @@ DATA = frozenset(
     | {"javascript", "markdown", "latex", "makefile", "bibtex"}
 )
 COMMENT_KEYS = ("not run", "not compared", "check", "log", "cited", "rejected")
+GOES_ON = "goes on"  # a comment of these words joins two paragraphs
 
 _QUOTE = r"[ \t>]*"
 _FENCE = re.compile(rf"^(?P<prefix>{_QUOTE})(?P<marker>`{{3,}}|~{{3,}})(?P<info>[^`]*)$")
@@ -219,7 +220,7 @@ def _comment(lines: list[str], start: int) -> Element:
         return Element("broken comment", start + 1, last + 1, whole)
     keys = "|".join(COMMENT_KEYS)
     keyed = re.match(rf"\s*({keys}):(.*)$", inner, re.DOTALL)
-    key, text = keyed.groups() if keyed else ("", inner)
+    key, text = keyed.groups() if keyed else (GOES_ON * (inner.strip() == GOES_ON), inner)
     return Element("comment", start + 1, last + 1, text, key)
 
 

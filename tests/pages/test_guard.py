@@ -131,6 +131,15 @@ def test_a_list_belongs_to_the_paragraph_above():
     assert "'16'" in faults(text + "\n- a 16\n")
 
 
+def test_a_marked_paragraph_goes_on():
+    """Two paragraphs with the mark between them are backed as one, up to a comment or a heading."""
+    mark, backing = "<!-- goes on -->\n\n", "<!-- check: 13, 14 = values -->\n"
+    assert faults("We get 13.\n\n" + mark + "And 14.\n\n" + backing) == ""
+    assert "'13'" in faults("We get 13.\n\nAnd 14.\n\n" + backing)
+    assert "'13'" in faults("We get 13.\n\n" + mark + "## Next\n\nAnd 14.\n\n" + backing)
+    assert "'13'" in faults("We get 13.\n\n" + mark + "So.\n\nAnd 14.\n\n" + backing)
+
+
 @pytest.mark.parametrize(
     ("written", "relation", "value"),
     [

@@ -28,7 +28,9 @@ CODE_IS_CHECKED = (
 PATIENCE = 120_000  # milliseconds: a busy machine is no fault of the page
 COMPRESSED = (".html", ".css", ".js", ".json", ".svg", "/")
 
-WIDE_CODE = """() => [...document.querySelectorAll("pre > code")]
+TOO_WIDE = """() => [...document.querySelectorAll(
+        "pre > code, .formula-display, .md-typeset__scrollwrap"
+    )]
     .filter(e => e.scrollWidth > e.clientWidth + 1)
     .map(e => e.textContent.trim().split("\\n")[0])"""
 SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -153,7 +155,7 @@ class Look:
 
     faults: list[str]
     weight: int
-    wide_code: list[str]
+    too_wide: list[str]
     line_lengths: list[float]
     sideways: int
     violations: list[str]
@@ -170,7 +172,7 @@ def look(visit: Visit, path: str, axe: Path | None, rules: str = "all") -> Look:
         page.add_script_tag(path=axe)
         violations = page.evaluate(AXE, [rules, path.startswith(CODE_IS_CHECKED)])
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    wide_code, line_lengths = page.evaluate(WIDE_CODE), page.evaluate(LINE_LENGTHS)
+    too_wide, line_lengths = page.evaluate(TOO_WIDE), page.evaluate(LINE_LENGTHS)
     page.set_viewport_size(PHONE)
     sideways = page.evaluate(SIDEWAYS)
-    return Look(faults, weight, wide_code, line_lengths, sideways, violations)
+    return Look(faults, weight, too_wide, line_lengths, sideways, violations)

@@ -243,6 +243,13 @@ def test_what_speaks_to_the_tests_is_not_in_the_site(site: Site) -> None:
     assert [page for page in pages if kept.search(page.read_text(encoding="utf-8"))] == []
 
 
+def test_short_code_is_not_broken() -> None:
+    """A shape stays on one line; a word has nowhere to break, and long code and blocks must."""
+    codes = "`(2, 1)` `x` `(..., in) @ (in, out) -> (..., out)`"
+    page = convert(f"# Title\n\nText {codes}.\n\n```text\na b\n```\n", "CommonQuestions.md")
+    assert [e.text() for e in page.walk() if "whole" in e.classes] == ["(2, 1)"]
+
+
 def test_the_line_at_the_foot_is_the_last(attention: Element) -> None:
     """The counts of the page stand at its end."""
     last = [e for e in attention.content if isinstance(e, Element)][-1]
