@@ -102,8 +102,18 @@ assert measured[0.1][1] > 10 * measured[2.0][1]
 
 # %% [markdown]
 # Surprise rises with the temperature, and the share of words that stand in the plays falls.
-# At 2.0 about a quarter of the words stand in no play; most of these the model put together from
-# pieces, some are one piece alone, and a few are words that the plays happen not to have.
+# At 2.0 about a quarter of the words stand in no play. Here are the first of them, and how many of
+# all are more than one token:
+
+# %%
+elsewhere = [word for row in words(texts) for word in row if word not in in_the_plays]
+print(*elsewhere[:16])
+pieces = [len(tokenizer.encode(" " + word)) for word in elsewhere]
+print(f"{sum(count > 1 for count in pieces)} of {len(elsewhere)} are more than one token")
+assert sum(count > 1 for count in pieces) > len(elsewhere) / 2
+
+# %% [markdown]
+# Most were put together from pieces; a word may also be a good one that the plays do not have.
 #
 # The lowest surprise is not coherence: at 0.1 every word is real, but the texts repeat the model's
 # commonest phrases, and a phrase that is likely everywhere says little about what stands before it.
@@ -112,7 +122,8 @@ assert measured[0.1][1] > 10 * measured[2.0][1]
 # ## Tasks
 #
 # 1. Compare the surprise at 1.0 with the mean entropy of the predictions along the same texts; take
-#    200 of them, since with 50 the two differ by up to two tenths of a nat. Why should they agree?
+#    200 of them, since with 50 the two can differ by a tenth of a nat or two.
+#    Why should they agree?
 # 2. Write 50 texts greedily. How many different ones are there?
 # 3. Find a temperature at which the surprise of the written text equals that of Shakespeare's own
 #    line `Put out the light, and then put out the light:` to within a fifth of a nat.

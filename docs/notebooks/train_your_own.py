@@ -141,7 +141,7 @@ assert same
 #   that were predicted, `len(validation_tokens) - 1`, and divide by `len(validation_text)`. That
 #   is the loss in nats per character, which can be.
 # - The same work with a log, resuming and two processors is done by `train_pretrain`. Unless told
-#   otherwise it trains a model of the shipped size for half an hour; this trains one like that here
-#   for 2,000 steps:
+#   otherwise it trains a model of the shipped size for as many steps as fit into half an hour; this
+#   trains one of the size here for 2,000 steps:
 #   `python -m literategpt.train_pretrain --data my.txt --vocabulary-size 400 --context 64
 #   --embedding-dim 64 --num-layers 2 --batch-size 8 --steps 2000`.

@@ -147,9 +147,9 @@ def section_decay() -> None:
     show("after, weight", parameters["weight"])
     show("after, bias", parameters["bias"])
     rate, decay = number(optimizer.learning_rate), number(optimizer.weight_decay)
-    say(f"""The matrix was multiplied by one less rate times decay, {rate} * {decay}, which is
-        {number(kept)}; the bias stayed. The decay does not pass through m and v, so it is equally
-        strong for parameters with large and with small gradients.""")
+    say(f"""The matrix was multiplied by one minus the product of rate and decay, {rate} *
+        {decay}: by {number(kept)}. The bias stayed. The decay does not pass through m and v, so
+        it is equally strong for parameters with large and with small gradients.""")
 
 
 def section_downhill() -> None:

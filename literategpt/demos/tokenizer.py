@@ -82,7 +82,7 @@ def section_encode() -> None:
         show("ids", ids)
         show("tokens", pieces(tokenizer, ids))
         show("decoded, the same again", yes(tokenizer.decode(ids) == text))
-    say("The second word was not in the text. Known pieces are enough to write it.")
+    say("The word slower was not in the text learned from. Known pieces are enough to write it.")
 
 
 def section_specials() -> None:

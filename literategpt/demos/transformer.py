@@ -176,8 +176,7 @@ def section_slopes() -> None:
     say(f"""Multiplied out, that is a sum over {number(sum(paths))} paths, since a gradient may pass
         through each sub-layer or by it. The table counts them by the number of sub-layers they
         pass through. One path meets none, and its slope is one whatever the weights are. The sum
-        also shows that bypasses do not keep gradients from growing; the norms and small weights
-        do.""")
+        also shows that bypasses alone do not keep gradients from growing.""")
     table(
         {
             "sub-layers": lengths,
