@@ -55,7 +55,7 @@ def _without_blocks(page: Page) -> str:
         return "The tests run the blocks and assert the numbers on the exercises' own pages."
     if checks := sum(element.info == "check" for element in page.elements):
         return f"The tests run {_many(checks, 'check')} that the page holds out of sight."
-    return "The page runs no code of its own; what it shows of the package is tested with the package."
+    return "The page runs no code of its own; what it shows is tested with the package."
 
 
 def _many(count: int, what: str) -> str:
