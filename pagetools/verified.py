@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from pagetools import guard
-from pagetools.collected import EXERCISES
+from pagetools.collected import EXERCISES, GLOSSARY
 from pagetools.pages import Page
 
 
@@ -53,6 +53,8 @@ def _without_blocks(page: Page) -> str:
         return f"The tests run {_many(commands, 'command')} of this page and compare every line."
     if page.name == f"docs/{EXERCISES}":
         return "The tests run the blocks and assert the numbers on the exercises' own pages."
+    if page.name == f"docs/{GLOSSARY}":
+        return "The tests hold each term to the page and the part that introduce it."
     if checks := sum(element.info == "check" for element in page.elements):
         return f"The tests run {_many(checks, 'check')} that the page holds out of sight."
     return "The page runs no code of its own; what it shows is tested with the package."

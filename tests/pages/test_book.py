@@ -225,6 +225,8 @@ def test_pages_without_blocks_say_what_is_tested_instead():
     assert verified_line(demo, "1 May 2026").startswith("The tests run 1 command of this page")
     links = parse_page("[Exercise 1: a](B.md#exercise-1-a)\n", "docs/Exercises.md")
     assert "the exercises' own pages" in verified_line(links, "1 May 2026")
+    terms = parse_page("[The terms of the ledger]\n", "docs/Glossary.md")
+    assert verified_line(terms, "1 May 2026").startswith("The tests hold each term")
     table = parse_page("| a | b |\n\n<!-- check:\nassert 1 < 2\n-->\n", "docs/a.md")
     assert verified_line(table, "1 May 2026").startswith("The tests run 1 check that")
 
