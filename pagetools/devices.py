@@ -32,7 +32,7 @@ from pagetools.verified import build_date, verified_line
 
 LONGEST_WHOLE = 24  # characters of code that no line ends inside: (B, T, C) -> (B, T, V)
 
-_SENTENCE_CODE = re.compile(r"(?<!<pre>)(?<!</span>)<code>(?P<code>[^<\n]* [^<\n]*)</code>")
+_SENTENCE_CODE = re.compile(r"(?<!<pre>)(?<!</span>)<code>(?P<code>[^<\n]*[ -][^<\n]*)</code>")
 _BLOCK = re.compile(r'<div class="language-\w+ highlight">(?P<inside>.*?</pre>)</div>', re.DOTALL)
 _CODE = re.compile(r"<code>(?P<code>.*?)</code></pre>", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")

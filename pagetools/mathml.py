@@ -16,7 +16,8 @@ from markdown.postprocessors import Postprocessor
 from math_core import LatexError, LatexToMathML
 
 _MARKED = re.compile(
-    r'<(?P<tag>span|div) class="arithmatex">\\(?P<bracket>[(\[])(?P<latex>.*?)\\[)\]]</(?P=tag)>',
+    r'<(?P<tag>span|div) class="arithmatex">\\(?P<bracket>[(\[])(?P<latex>.*?)\\[)\]]</(?P=tag)>'
+    r"(?P<after>[.,;:?!)]*)",
     re.DOTALL,
 )
 _TERMINAL_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -56,8 +57,9 @@ def _formula(marked: re.Match[str]) -> str:
     display = marked["bracket"] == "["
     mathml = latex_to_mathml(latex, display=display)
     # A display formula can be wider than a phone: give it the keyboard focus, so that it scrolls.
+    # One in a line takes the signs behind it along, so that no line begins with them.
     kind = 'class="formula-display" tabindex="0"' if display else 'class="formula"'
-    return f"<{marked['tag']} {kind} data-search-exclude>{mathml}</{marked['tag']}>"
+    return f"<{marked['tag']} {kind} data-search-exclude>{mathml}{marked['after']}</{marked['tag']}>"
 
 
 class FormulaPostprocessor(Postprocessor):

@@ -131,8 +131,8 @@ print("the same:", np.allclose(attention(query, key, value, mask), causal_output
 assert np.allclose(attention(query, key, value, mask), causal_output)
 
 # %%
-# 4. Without the mask the outputs are exchanged and nothing else; with it each of the two exchanged
-# tokens sees another set of tokens than before, and the last two see the same sets.
+# 4. Without the mask the outputs are exchanged and nothing else; with it each of the two
+# exchanged tokens sees another set of tokens than before, and the last two see the same sets.
 order = [1, 0, 2, 3]
 swapped, _ = scaled_dot_product_attention(query[:, order], key[:, order], value[:, order])
 print("no mask, exchanged alike:", np.allclose(swapped, output[:, order]))

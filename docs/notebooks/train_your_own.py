@@ -120,7 +120,8 @@ print(tokenizer.decode(written[0]))
 import tempfile
 
 with tempfile.TemporaryDirectory() as directory:
-    path = Path(directory) / "mine.npz"  # gone at the end of the cell; to keep it, Path("mine.npz")
+    # Gone at the end of the cell; to keep it, take Path("mine.npz").
+    path = Path(directory) / "mine.npz"
     save_checkpoint(path, model, tokenizer)
     again = load_checkpoint(path)
     same = all(

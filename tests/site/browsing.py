@@ -29,7 +29,7 @@ PATIENCE = 120_000  # milliseconds: a busy machine is no fault of the page
 COMPRESSED = (".html", ".css", ".js", ".json", ".svg", "/")
 
 TOO_WIDE = """() => [...document.querySelectorAll(
-        "pre > code, .formula-display, .md-typeset__scrollwrap"
+        "pre > code, .formula-display, .md-typeset__scrollwrap, .highlight-ipynb"
     )]
     .filter(e => e.scrollWidth > e.clientWidth + 1)
     .map(e => e.textContent.trim().split("\\n")[0])"""

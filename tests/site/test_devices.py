@@ -245,9 +245,9 @@ def test_what_speaks_to_the_tests_is_not_in_the_site(site: Site) -> None:
 
 def test_short_code_is_not_broken() -> None:
     """A shape stays on one line; a word has nowhere to break, and long code and blocks must."""
-    codes = "`(2, 1)` `x` `(..., in) @ (in, out) -> (..., out)`"
+    codes = "`(2, 1)` `1e-6` `x` `(..., in) @ (in, out) -> (..., out)`"
     page = convert(f"# Title\n\nText {codes}.\n\n```text\na b\n```\n", "CommonQuestions.md")
-    assert [e.text() for e in page.walk() if "whole" in e.classes] == ["(2, 1)"]
+    assert [e.text() for e in page.walk() if "whole" in e.classes] == ["(2, 1)", "1e-6"]
 
 
 def test_the_line_at_the_foot_is_the_last(attention: Element) -> None:

@@ -1,6 +1,7 @@
 """Formulas, figures and embeds: what the Markdown extensions make, and what they refuse."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,12 @@ def test_formulas_become_mathml() -> None:
     assert "<mfrac>" in page
     assert "\\(" not in page
     assert "arithmatex" not in page
+
+
+def test_no_line_begins_with_the_sign_behind_a_formula() -> None:
+    """A full stop or a comma is kept with the formula in front of it, and a word is not."""
+    page = convert("Let $x$. Or $y$, or $z$ and so on.")
+    assert re.findall("</math>(.*?)</span>", page) == [".", ",", ""]
 
 
 def test_formulas_stay_out_of_the_search() -> None:
