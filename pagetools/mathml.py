@@ -59,7 +59,8 @@ def _formula(marked: re.Match[str]) -> str:
     # A display formula can be wider than a phone: give it the keyboard focus, so that it scrolls.
     # One in a line takes the signs behind it along, so that no line begins with them.
     kind = 'class="formula-display" tabindex="0"' if display else 'class="formula"'
-    return f"<{marked['tag']} {kind} data-search-exclude>{mathml}{marked['after']}</{marked['tag']}>"
+    tag = marked["tag"]
+    return f"<{tag} {kind} data-search-exclude>{mathml}{marked['after']}</{tag}>"
 
 
 class FormulaPostprocessor(Postprocessor):
