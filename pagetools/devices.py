@@ -6,7 +6,8 @@ A Markdown extension; nothing of this is written in the source. It adds
   where the first pass ends;
 - to a Python block that uses names of earlier blocks: which, and a button that copies it with them;
 - to the first use of a term of the ledger: its definition, by hover, focus and tap;
-- to short code in a sentence, such as a shape: that no line ends inside it;
+- to short code in a sentence, such as a shape, and to what reads as one word, such as 20 %, C = 4
+  and GPT-2: that no line ends inside it;
 - to the foot of each page: what the tests run and hold.
 
 Pages of the reference, and docstrings, are left as they are.
@@ -33,6 +34,12 @@ from pagetools.verified import build_date, verified_line
 LONGEST_WHOLE = 24  # characters of code that no line ends inside: (B, T, C) -> (B, T, V)
 
 _SENTENCE_CODE = re.compile(r"(?<!<pre>)(?<!</span>)<code>(?P<code>[^<\n]*[ -][^<\n]*)</code>")
+_NUMBER = r"\d(?:[\d.,]*\d)?"
+_SENTENCE_WORDS = re.compile(
+    r"<(?P<tag>pre|code|svg|math|script|template)\b.*?</(?P=tag)>|<[^>]*>"
+    rf"|(?P<words>{_NUMBER} %|\b[A-Z]+-\d+\b|\b[A-Za-z] = {_NUMBER}|\(\d+, \d+\))",
+    re.DOTALL,
+)
 _BLOCK = re.compile(r'<div class="language-\w+ highlight">(?P<inside>.*?</pre>)</div>', re.DOTALL)
 _CODE = re.compile(r"<code>(?P<code>.*?)</code></pre>", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
@@ -146,17 +153,21 @@ def mark_rests(root: Element, page: Page) -> None:
         time.text = f"{minutes(so_far)} of {minutes(whole)} minutes"
 
 
-# --- code in a sentence --------------------------------------------------------------------------
+# --- what stays on one line ----------------------------------------------------------------------
 
 
 def keep_whole(text: str) -> str:
-    """Let no line end inside short code; the code of blocks is left as it is."""
+    """Let no line end inside short code or a word such as `20 %`; blocks are left as they are."""
 
-    def mark(found: re.Match[str]) -> str:
+    def mark_code(found: re.Match[str]) -> str:
         short = len(html.unescape(found["code"])) <= LONGEST_WHOLE
         return found[0].replace("<code", '<code class="whole"', 1) if short else found[0]
 
-    return _SENTENCE_CODE.sub(mark, text)
+    def mark_words(found: re.Match[str]) -> str:
+        words = found["words"]
+        return f'<span class="whole">{words}</span>' if words else found[0]
+
+    return _SENTENCE_WORDS.sub(mark_words, _SENTENCE_CODE.sub(mark_code, text))
 
 
 # --- terms ---------------------------------------------------------------------------------------
@@ -331,7 +342,7 @@ class FurnitureProcessor(Treeprocessor):
 
 
 class CodeProcessor(Postprocessor):
-    """Add to each block what it needs, and keep short code on one line."""
+    """Add to each block what it needs, and keep on one line what belongs together."""
 
     def __init__(self, md: Markdown, reader: PageReader) -> None:
         super().__init__(md)

@@ -84,13 +84,13 @@ def words_of_the_plays(texts):
     return sum(found) / len(found)
 
 
-print("temperature  surprise  repeated pairs  words of the plays")
+print("temperature surprise repeated of plays")
 measured = {}
 for temperature in TEMPERATURES:
     texts = write(temperature)
     measured[temperature] = surprise(texts), repeated_pairs(texts), words_of_the_plays(texts)
     first, second, third = measured[temperature]
-    print(f"{temperature:11} {first:9.2f} {second:15.1%} {third:19.1%}")
+    print(f"{temperature:11} {first:8.2f} {second:8.1%} {third:8.1%}")
 
 surprises = [row[0] for row in measured.values()]
 assert surprises == sorted(surprises)

@@ -78,7 +78,7 @@ for size in (17, 21, 26, 30, 41, 100):
     trained = BPETokenizer()
     trained.train(TEXT, size)
     lengths[size] = len(trained.encode(TEXT))
-    print(f"asked for {size:3}, got {len(trained):3} entries: {lengths[size]:2} tokens")
+    print(f"asked for {size:3}, got {len(trained):3}: {lengths[size]:2} tokens")
 assert lengths == {17: 39, 21: 30, 26: 25, 30: 21, 41: 10, 100: 10}
 
 # %% [markdown]

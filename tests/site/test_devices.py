@@ -250,6 +250,15 @@ def test_short_code_is_not_broken() -> None:
     assert [e.text() for e in page.walk() if "whole" in e.classes] == ["(2, 1)", "1e-6"]
 
 
+def test_what_reads_as_one_word_is_not_broken() -> None:
+    """A percentage keeps its sign and a name its number, but not in code, formulas and tags."""
+    text = "GPT-2 has C = 12,288, p = 1. Of (0, 1) 9.5 % fell"
+    code = '<a href="#GPT-3">there</a>, in `GPT-2 5 %` too, $9 %$'
+    page = convert(f"# Title\n\n{text} {code}.\n\n```text\nGPT-2 20 %\n```\n", "CommonQuestions.md")
+    kept = [e.text() for e in page.walk() if "whole" in e.classes and e.tag == "span"]
+    assert kept == ["GPT-2", "C = 12,288", "p = 1", "(0, 1)", "9.5 %"]
+
+
 def test_the_line_at_the_foot_is_the_last(attention: Element) -> None:
     """The counts of the page stand at its end."""
     last = [e for e in attention.content if isinstance(e, Element)][-1]
