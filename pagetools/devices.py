@@ -33,11 +33,12 @@ from pagetools.verified import build_date, verified_line
 
 LONGEST_WHOLE = 24  # characters of code that no line ends inside: (B, T, C) -> (B, T, V)
 
-_SENTENCE_CODE = re.compile(r"(?<!<pre>)(?<!</span>)<code>(?P<code>[^<\n]*[ -][^<\n]*)</code>")
 _NUMBER = r"\d(?:[\d.,]*\d)?"
-_SENTENCE_WORDS = re.compile(
-    r"<(?P<tag>pre|code|svg|math|script|template)\b.*?</(?P=tag)>|<[^>]*>"
-    rf"|(?P<words>{_NUMBER} %|\b[A-Z]+-\d+\b|\b[A-Za-z] = {_NUMBER}|\(\d+, \d+\))",
+_BREAKABLE = re.compile(  # code that can be broken, words, and first of all what is left as it is
+    r"<(?P<tag>pre|svg|math)\b.*?</(?P=tag)>"
+    r"|<code>(?P<code>[^<]*)</code>|<code\b.*?</code>|<[^>]*>"
+    rf"|(?P<words>{_NUMBER}(?: %| × 10[⁰¹²³⁴-⁹]+)|\b[A-Z]+-\d+\b"
+    rf"|\b[A-Za-z] = {_NUMBER}|\(\d+, \d+\))",
     re.DOTALL,
 )
 _BLOCK = re.compile(r'<div class="language-\w+ highlight">(?P<inside>.*?</pre>)</div>', re.DOTALL)
@@ -159,15 +160,15 @@ def mark_rests(root: Element, page: Page) -> None:
 def keep_whole(text: str) -> str:
     """Let no line end inside short code or a word such as `20 %`; blocks are left as they are."""
 
-    def mark_code(found: re.Match[str]) -> str:
-        short = len(html.unescape(found["code"])) <= LONGEST_WHOLE
-        return found[0].replace("<code", '<code class="whole"', 1) if short else found[0]
+    def mark(found: re.Match[str]) -> str:
+        code, words = found["code"], found["words"]
+        if words:
+            return f'<span class="whole">{words}</span>'
+        if code and re.search("[ -]", code) and len(html.unescape(code)) <= LONGEST_WHOLE:
+            return f'<code class="whole">{code}</code>'
+        return found[0]
 
-    def mark_words(found: re.Match[str]) -> str:
-        words = found["words"]
-        return f'<span class="whole">{words}</span>' if words else found[0]
-
-    return _SENTENCE_WORDS.sub(mark_words, _SENTENCE_CODE.sub(mark_code, text))
+    return _BREAKABLE.sub(mark, text)
 
 
 # --- terms ---------------------------------------------------------------------------------------

@@ -218,9 +218,11 @@ def _comment(lines: list[str], start: int) -> Element:
     inner, _, rest = whole.removeprefix("<!--").partition("-->")
     if end == len(lines) or _strip(rest):
         return Element("broken comment", start + 1, last + 1, whole)
+    if inner.strip() == GOES_ON:
+        return Element("comment", start + 1, last + 1, inner, GOES_ON)
     keys = "|".join(COMMENT_KEYS)
     keyed = re.match(rf"\s*({keys}):(.*)$", inner, re.DOTALL)
-    key, text = keyed.groups() if keyed else (GOES_ON * (inner.strip() == GOES_ON), inner)
+    key, text = keyed.groups() if keyed else ("", inner)
     return Element("comment", start + 1, last + 1, text, key)
 
 

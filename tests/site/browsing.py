@@ -33,6 +33,9 @@ TOO_WIDE = """() => [...document.querySelectorAll(
     )]
     .filter(e => e.scrollWidth > e.clientWidth + 1)
     .map(e => e.textContent.trim().split("\\n")[0])"""
+SPLIT = """() => [...document.querySelectorAll(".whole, .formula")]
+    .filter(e => e.getClientRects().length > 1)
+    .map(e => e.textContent)"""
 SIDEWAYS = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # Characters that fit into a line of each long paragraph.
 LINE_LENGTHS = """() => [...document.querySelectorAll(".md-content__inner > p")]
@@ -158,6 +161,7 @@ class Look:
     too_wide: list[str]
     line_lengths: list[float]
     sideways: int
+    split: list[str]
     violations: list[str]
 
 
@@ -174,5 +178,5 @@ def look(visit: Visit, path: str, axe: Path | None, rules: str = "all") -> Look:
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     too_wide, line_lengths = page.evaluate(TOO_WIDE), page.evaluate(LINE_LENGTHS)
     page.set_viewport_size(PHONE)
-    sideways = page.evaluate(SIDEWAYS)
-    return Look(faults, weight, too_wide, line_lengths, sideways, violations)
+    sideways, split = page.evaluate(SIDEWAYS), page.evaluate(SPLIT)
+    return Look(faults, weight, too_wide, line_lengths, sideways, split, violations)

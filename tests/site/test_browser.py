@@ -99,11 +99,31 @@ def test_what_is_too_wide_is_seen(browser: Any, broken: Any) -> None:
     code = f"<pre><code style='display: block; overflow: auto'>{'x' * 400}</code></pre>"
     formula = f"<div class='formula-display' style='overflow: auto'>{'y' * 400}</div>"
     table = f"<div class='md-typeset__scrollwrap' style='overflow: auto'>{'z' * 400}</div>"
-    visit = Visit(browser, broken(f"{code}{formula}{table}<div style='width: 900px'>x</div>"))
+    cell = f"<div class='highlight-ipynb' style='overflow: auto'>{'c' * 400}</div>"
+    body = f"{code}{formula}{table}{cell}<div style='width: 900px'>x</div>"
+    visit = Visit(browser, broken(body))
     seen = browsing.look(visit, "index.html", None)
     visit.close()
-    assert seen.too_wide == ["x" * 400, "y" * 400, "z" * 400]
+    assert seen.too_wide == ["x" * 400, "y" * 400, "z" * 400, "c" * 400]
     assert seen.sideways > 0
+
+
+def test_what_belongs_together_stays_on_a_line(looks: dict[tuple[str, str], Look]) -> None:
+    """On a phone no line ends inside a shape or `20 %`, or between a formula and its full stop."""
+    assert found(looks, "split") == {}
+
+
+def test_what_is_split_is_seen(browser: Any, broken: Any) -> None:
+    """A word or a formula that two lines share is reported, and one that stays whole is not."""
+    kinds = ("split", "normal", "whole"), ("kept", "nowrap", "whole"), ("f", "normal", "formula")
+    words = [
+        f"<p style='width: 3em'><span class='{kind}' style='white-space: {space}'>{name} {name}s"
+        for name, space, kind in kinds
+    ]
+    visit = Visit(browser, broken("".join(words)))
+    seen = browsing.look(visit, "index.html", None)
+    visit.close()
+    assert seen.split == ["split splits"]
 
 
 def test_lines_have_the_length_of_a_book(looks: dict[tuple[str, str], Look]) -> None:
